@@ -1,0 +1,145 @@
+import type { CheckedPattern, EmitOptions, EventOf, EventType, MatchingType } from "../event/index.ts";
+import type { OutboxDoor } from "../outbox/index.ts";
+import type { HandlerContext } from "./attempt.ts";
+import type { Emission } from "./emission.ts";
+import type { HandleOptions } from "./handler-options.ts";
+import type { HandlerStats } from "./handler-queue.ts";
+import type { HandlerSubscription } from "./handler-subscription.ts";
+import type { LifecycleSignals } from "./signals.ts";
+import type { Unsubscribe } from "./subscription.ts";
+
+/** A function run in line with `emit`. What it returns stands in the report; a promise is awaited there. */
+export type Callback<Events, Type extends EventType<Events>> = (
+	data: Events[Type],
+	event: EventOf<Events, Type>,
+) => unknown;
+
+/** A function run behind `emit`, with limits and retries. What it returns stands in the report. */
+export type Handler<Events, Type extends EventType<Events>> = (
+	data: Events[Type],
+	context: HandlerContext<EventOf<Events, Type>>,
+) => unknown;
+
+/** Emits events of one type. */
+export type Emitter<Events, Inputs, Type extends EventType<Events> & keyof Inputs> = (
+	data: Inputs[Type],
+	options?: EmitOptions,
+) => Emission<EventOf<Events, Type>>;
+
+export interface OnOptions {
+	/** Ends the subscription when it fires; one that has fired already makes none. */
+	readonly signal?: AbortSignal | undefined;
+	/** Ends the subscription before its first call. Default false. */
+	readonly once?: boolean | undefined;
+	/** Higher runs earlier; equal ones in the order of registration. Default 0. */
+	readonly priority?: number | undefined;
+}
+
+/** What `drain` found when it ended. */
+export interface DrainReport {
+	/** Whether everything ended in time. */
+	readonly isDrained: boolean;
+	/** Callbacks that had not settled, and events that handlers had not finished. */
+	readonly left: number;
+	/** The handlers that had not finished, with what they still had. */
+	readonly handlers: readonly (HandlerStats & { readonly name: string })[];
+}
+
+export interface BusStats {
+	/** Subscriptions, by pattern. */
+	readonly subscriptions: Readonly<Record<string, number>>;
+	readonly handlers: readonly (HandlerStats & { readonly name: string })[];
+	/** Callbacks that have not settled, and events that handlers have not finished. */
+	readonly open: number;
+}
+
+/**
+ * A typed event bus. `Events` maps each event type to what consumers get, `Inputs` to what `emit` takes.
+ *
+ * In patterns `*` stands for exactly one segment of a type and `**` for any number, none included.
+ */
+export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
+	/**
+	 * Registers a callback: it runs during `emit`, by priority, then in the order of registration over all patterns.
+	 * A callback removed during an emit still runs in that emit; one added does not. An error in it spares the
+	 * others and the emitter: it goes to `onError` once and stands in the report.
+	 *
+	 * Throws ERR_CALLHOOK_INVALID_PATTERN, ERR_CALLHOOK_UNKNOWN_EVENT_TYPE, ERR_CALLHOOK_MISSING_NAME,
+	 * ERR_CALLHOOK_INVALID_OPTION or ERR_CALLHOOK_CLOSED.
+	 *
+	 * @example
+	 * ```ts
+	 * const off = bus.on("order.*", (data, event) => console.log(event.type, data.orderId));
+	 * ```
+	 */
+	on<const Text extends string>(
+		pattern: Text & CheckedPattern<Events, Text>,
+		callback: Callback<Events, MatchingType<Events, Text>>,
+		options?: OnOptions,
+	): Unsubscribe;
+	/** The same as `on` with `once: true`. */
+	once<const Text extends string>(
+		pattern: Text & CheckedPattern<Events, Text>,
+		callback: Callback<Events, MatchingType<Events, Text>>,
+		options?: Omit<OnOptions, "once">,
+	): Unsubscribe;
+	/** Ends every subscription of this callback or handler function under this pattern. */
+	off<const Text extends string>(
+		pattern: Text & CheckedPattern<Events, Text>,
+		callback: Callback<Events, MatchingType<Events, Text>> | Handler<Events, MatchingType<Events, Text>>,
+	): void;
+	/**
+	 * Registers a handler: it runs behind `emit`, never inside it, in the AsyncLocalStorage context of the emit. An
+	 * event it gives up goes to `onError` once and stands in the report. Throws as `on` does.
+	 *
+	 * @example
+	 * ```ts
+	 * bus.handle("order.paid", async (data, { signal }) => sendReceipt(data, { signal }), {
+	 *   concurrency: 4,
+	 *   key: (data) => data.orderId,
+	 *   retry: { attempts: 5 },
+	 * });
+	 * ```
+	 */
+	handle<const Text extends string>(
+		pattern: Text & CheckedPattern<Events, Text>,
+		handler: Handler<Events, MatchingType<Events, Text>>,
+		options?: HandleOptions<Events[MatchingType<Events, Text>], EventOf<Events, MatchingType<Events, Text>>>,
+	): HandlerSubscription;
+	/**
+	 * Emits an event: validates it, runs the callbacks, queues it for the handlers and hands it to the outbox.
+	 *
+	 * Throws before anything ran: ERR_CALLHOOK_UNKNOWN_EVENT_TYPE, ERR_CALLHOOK_INVALID_EVENT_TYPE,
+	 * ERR_CALLHOOK_MISSING_NAME, ERR_CALLHOOK_INVALID_DATA, ERR_CALLHOOK_ASYNC_SCHEMA,
+	 * ERR_CALLHOOK_NOT_SERIALIZABLE, ERR_CALLHOOK_INVALID_OPTION or ERR_CALLHOOK_CLOSED. Nothing a consumer does
+	 * makes it throw.
+	 */
+	emit<Type extends EventType<Events> & keyof Inputs>(
+		type: Type,
+		data: Inputs[Type],
+		options?: EmitOptions,
+	): Emission<EventOf<Events, Type>>;
+	/** Binds `emit` to one type: the hottest path. Throws as `emit` does for a bad type. */
+	emitter<Type extends EventType<Events> & keyof Inputs>(type: Type): Emitter<Events, Inputs, Type>;
+	/** Watches the life of events. An observer that throws hurts nobody; its error goes to `onError`. */
+	observe<Name extends keyof LifecycleSignals>(
+		signal: Name,
+		observer: (info: LifecycleSignals[Name]) => unknown,
+	): Unsubscribe;
+	/** For adapters: the store and the registration of outbox targets; `undefined` without a store. */
+	readonly outbox: OutboxDoor | undefined;
+	stats(): BusStats;
+	/**
+	 * Waits until callbacks, handlers with their retries and appends to the outbox have ended, then closes the intake
+	 * and stops the outbox targets. While consumers still run, emits are accepted, since they may be theirs.
+	 * After `timeoutMs` (default: no limit) it closes the intake all the same and reports what is left.
+	 */
+	drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;
+	/**
+	 * Closes at once: refuses emits, gives up what handlers have queued, fires the signals of what runs, waits for
+	 * appends to the outbox, and removes all subscriptions. May be called again. Drain first to lose nothing.
+	 */
+	close(): Promise<void>;
+	/** Drains without a time limit, then closes. */
+	[Symbol.asyncDispose](): Promise<void>;
+}

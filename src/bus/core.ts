@@ -1,0 +1,64 @@
+import type { BusEvent } from "../event/index.ts";
+import type { Clock } from "../internal/clock.ts";
+import { createDeferred, type Deferred } from "../internal/deferred.ts";
+import type { Signals } from "./signals.ts";
+
+/** Where an error comes from, for `onError`. */
+export interface ErrorContext {
+	readonly source: "callback" | "handler" | "observer" | "outbox";
+	/** The handler's name, the callback's pattern, the signal's name or the outbox's activity. */
+	readonly name: string;
+	readonly event?: BusEvent | undefined;
+}
+
+/** What the parts of one bus share. */
+export interface BusCore {
+	readonly source: string;
+	readonly clock: Clock;
+	readonly signals: Signals;
+	readonly work: OpenWork;
+	/** The one sink nothing escapes; never throws. */
+	report(error: unknown, context: ErrorContext): void;
+}
+
+/** Wraps the user's `onError` so that an error in it hurts nobody either. */
+export function createErrorSink(
+	onError: (error: unknown, context: ErrorContext) => unknown,
+): BusCore["report"] {
+	return (error, context) => {
+		const failed = (second: unknown): void =>
+			console.error("callhook: onError failed", second, "while reporting", error);
+		try {
+			void Promise.resolve(onError(error, context)).catch(failed);
+		} catch (second) {
+			failed(second);
+		}
+	};
+}
+
+/** Counts what has begun and not ended: asynchronous callbacks, handler jobs, appends to the outbox. */
+export class OpenWork {
+	#count = 0;
+	#idle: Deferred<void> | undefined;
+
+	get count(): number {
+		return this.#count;
+	}
+
+	begin(): void {
+		this.#count++;
+	}
+
+	end(): void {
+		if (--this.#count > 0 || this.#idle === undefined) return;
+		this.#idle.resolve();
+		this.#idle = undefined;
+	}
+
+	/** Resolves once nothing is open. */
+	idle(): Promise<void> {
+		if (this.#count === 0) return Promise.resolve();
+		this.#idle ??= createDeferred();
+		return this.#idle.promise;
+	}
+}

@@ -1,0 +1,268 @@
+import type { BusEvent, EmitOptions } from "../event/index.ts";
+import { createDeferred, type Deferred, isThenable } from "../internal/deferred.ts";
+import { createId } from "../internal/id.ts";
+import type { Plan } from "./registry.ts";
+import { type ConsumerOutcome, createReport, type EmissionReport } from "./report.ts";
+
+/** One emit and the promises it has kept so far. Each promise is made only when asked for. */
+export interface Emission<Event extends BusEvent = BusEvent> {
+	readonly event: Event;
+	/**
+	 * Resolves once the outbox holds the event; at once where no outbox target takes its type. Rejects with the
+	 * store's error; when nobody asks for this promise, the error goes to `onError` only.
+	 */
+	readonly stored: Promise<void>;
+	/** Resolves with a report once every callback and handler has ended. Never rejects. */
+	readonly settled: Promise<EmissionReport<Event>>;
+}
+
+/** How a consumer failed; kept apart from anything a consumer may return. */
+class Failure {
+	readonly error: unknown;
+	constructor(error: unknown) {
+		this.error = error;
+	}
+}
+
+/** All of an emission that most emits never need; made when the first of it is. */
+class Details {
+	readonly options: EmitOptions | undefined;
+	/** When it was emitted; 0 while the clock has not been read. */
+	timeMs: number;
+	id: string | undefined;
+	/** By consumer: what it returned, or its Failure; callbacks first, then handlers. */
+	results: unknown[] | undefined;
+	/** By handler: how often it ran. */
+	attempts: number[] | undefined;
+	failures = 0;
+	pending = 0;
+	settled: Deferred<EmissionReport> | undefined;
+	stored: Promise<void> | undefined;
+
+	constructor(options: EmitOptions | undefined, timeMs: number) {
+		this.options = options;
+		this.timeMs = timeMs;
+	}
+}
+
+const noMetadata: BusEvent["metadata"] = Object.freeze({});
+
+/**
+ * An emission that is its own event: three fields, and the rest made when it is first read. An id alone costs 4 µs,
+ * the clock 45 ns, two promises 100 ns; an emit with one callback takes 7 ns.
+ */
+export class EmissionRecord implements Emission, BusEvent {
+	readonly data: unknown;
+	readonly #plan: Plan;
+	#details: Details | undefined;
+
+	/** `timeMs` is 0 where the clock was not read. */
+	constructor(plan: Plan, data: unknown, options: EmitOptions | undefined, timeMs: number) {
+		this.data = data;
+		this.#plan = plan;
+		this.#details = options === undefined && timeMs === 0 ? undefined : new Details(options, timeMs);
+	}
+
+	// ── The event ──
+
+	get id(): string {
+		const details = this.#ensureDetails();
+		details.id ??= details.options?.id ?? createId("evt");
+		return details.id;
+	}
+
+	get type(): string {
+		return this.#plan.type;
+	}
+
+	get time(): string {
+		const { options, timeMs } = this.#stamp();
+		return new Date(options?.time ?? timeMs).toISOString();
+	}
+
+	get source(): string {
+		return this.#plan.core.source;
+	}
+
+	get key(): string | undefined {
+		return this.#details?.options?.key;
+	}
+
+	get subject(): string | undefined {
+		return this.#details?.options?.subject;
+	}
+
+	get correlationId(): string | undefined {
+		return this.#details?.options?.correlationId;
+	}
+
+	get causationId(): string | undefined {
+		return this.#details?.options?.causationId;
+	}
+
+	get traceparent(): string | undefined {
+		return this.#details?.options?.traceparent;
+	}
+
+	get metadata(): BusEvent["metadata"] {
+		return this.#details?.options?.metadata ?? noMetadata;
+	}
+
+	/** The event as a plain object; what `JSON.stringify` and `console.log` show. */
+	toJSON(): BusEvent {
+		const { id, type, time, source, data, key, subject, correlationId, causationId, traceparent, metadata } =
+			this;
+		return { id, type, time, source, data, key, subject, correlationId, causationId, traceparent, metadata };
+	}
+
+	[Symbol.for("nodejs.util.inspect.custom")](): BusEvent {
+		return this.toJSON();
+	}
+
+	// ── The emission ──
+
+	get event(): BusEvent {
+		// Whoever takes the event out may read its time at any later moment.
+		this.#stamp();
+		return this;
+	}
+
+	get stored(): Promise<void> {
+		return this.#details?.stored ?? Promise.resolve();
+	}
+
+	get settled(): Promise<EmissionReport> {
+		const details = this.#ensureDetails();
+		if (details.settled === undefined) {
+			details.settled = createDeferred();
+			if (details.pending === 0) details.settled.resolve(this.#report());
+		}
+		return details.settled.promise;
+	}
+
+	// ── What happens to it ──
+
+	/** Runs the callbacks in order; one that throws or rejects spares the others. */
+	runCallbacks(callbacks: Plan["callbacks"], data: unknown): void {
+		const count = callbacks.length;
+		let index = 0;
+		while (index < count) {
+			// One `try` around the loop, entered again behind a callback that threw.
+			try {
+				for (; index < count; index++) {
+					const result = (callbacks[index] as Plan["callbacks"][number])(data, this);
+					if (result !== undefined) this.#takeResult(index, result);
+				}
+			} catch (error) {
+				this.#failCallback(index, error);
+				index++;
+			}
+		}
+	}
+
+	/** A handler took the event: it is unsettled until the handler ends. */
+	beginHandler(): void {
+		this.#beginPending(this.#ensureDetails());
+	}
+
+	/** The handler at this index of the plan ended well. */
+	completeHandler(index: number, value: unknown, attempts: number): void {
+		this.#endHandler(index, value, attempts);
+	}
+
+	/** The handler at this index of the plan gave up. */
+	failHandler(index: number, error: unknown, attempts: number): void {
+		this.#ensureDetails().failures++;
+		this.#endHandler(index, new Failure(error), attempts);
+	}
+
+	/** The outbox promised to keep the event. */
+	setStored(stored: Promise<void>): void {
+		this.#ensureDetails().stored = stored;
+	}
+
+	#endHandler(index: number, result: unknown, attempts: number): void {
+		const details = this.#ensureDetails();
+		details.attempts ??= [];
+		details.attempts[index] = attempts;
+		this.#keepResult(this.#plan.callbacks.length + index, result);
+		this.#endPending(details);
+	}
+
+	#takeResult(index: number, result: unknown): void {
+		if (!isThenable(result)) return this.#keepResult(index, result);
+		const details = this.#ensureDetails();
+		this.#beginPending(details);
+		// Through Promise.resolve, because a foreign `then` may throw or call back at once.
+		Promise.resolve(result).then(
+			(value) => {
+				if (value !== undefined) this.#keepResult(index, value);
+				this.#endPending(details);
+			},
+			(error) => {
+				this.#failCallback(index, error);
+				this.#endPending(details);
+			},
+		);
+	}
+
+	#failCallback(index: number, error: unknown): void {
+		this.#keepResult(index, new Failure(error));
+		this.#ensureDetails().failures++;
+		const { core, patterns } = this.#plan;
+		const pattern = patterns[index] as string;
+		core.signals.send("callback:failed", () => ({ event: this, pattern, error }));
+		core.report(error, { source: "callback", name: pattern, event: this });
+	}
+
+	#keepResult(index: number, result: unknown): void {
+		const details = this.#ensureDetails();
+		details.results ??= [];
+		details.results[index] = result;
+	}
+
+	#beginPending(details: Details): void {
+		details.pending++;
+		this.#plan.core.work.begin();
+	}
+
+	#endPending(details: Details): void {
+		details.pending--;
+		if (details.pending === 0) details.settled?.resolve(this.#report());
+		this.#plan.core.work.end();
+	}
+
+	#ensureDetails(): Details {
+		this.#details ??= new Details(undefined, 0);
+		return this.#details;
+	}
+
+	/** Reads the clock unless that has been done. */
+	#stamp(): Details {
+		const details = this.#ensureDetails();
+		details.timeMs ||= this.#plan.core.clock.now();
+		return details;
+	}
+
+	#report(): EmissionReport {
+		const { failures, results, attempts } = this.#ensureDetails();
+		const { patterns, handlers } = this.#plan;
+		return createReport(this, failures, () => [
+			...patterns.map((name, index) => outcomeOf("callback", name, 1, results?.[index])),
+			...handlers.map(({ name }, index) =>
+				outcomeOf("handler", name, attempts?.[index] ?? 0, results?.[patterns.length + index]),
+			),
+		]);
+	}
+}
+
+function outcomeOf(
+	kind: ConsumerOutcome["kind"],
+	name: string,
+	attempts: number,
+	result: unknown,
+): ConsumerOutcome {
+	return result instanceof Failure
+		? { kind, name, attempts, status: "rejected", error: result.error }
+		: { kind, name, attempts, status: "fulfilled", value: result };
+}

@@ -1,0 +1,69 @@
+import { CallhookError } from "../errors.ts";
+import type { EmitOptions } from "../event/index.ts";
+import { checkOptions, invalidOption } from "../internal/options.ts";
+import type { Plan } from "./registry.ts";
+
+const textOptions = [
+	"key",
+	"subject",
+	"correlationId",
+	"causationId",
+	"traceparent",
+	"idempotencyKey",
+] as const;
+const knownOptions: readonly string[] = ["id", "time", "metadata", ...textOptions];
+
+// The id goes into HTTP headers and into `id.timestamp.body`, the text a webhook signs: no space and no dot.
+const safeId = /^[\x21-\x2d\x2f-\x7e]{1,256}$/;
+
+/** Checks what may be said of an event; throws ERR_CALLHOOK_INVALID_OPTION. */
+export function checkEmitOptions(options: EmitOptions): void {
+	checkOptions("emit", options, knownOptions);
+	const { id, time, metadata } = options;
+	if (id !== undefined && !(typeof id === "string" && safeId.test(id))) {
+		throw invalidOption("id", "1 to 256 printable ASCII characters without space and dot", id);
+	}
+	if (time !== undefined && Number.isNaN(new Date(time).getTime())) {
+		throw invalidOption("time", "a Date, a time in RFC 3339 or milliseconds since 1970", time);
+	}
+	if (
+		metadata !== undefined &&
+		(typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
+	) {
+		throw invalidOption("metadata", "an object", metadata);
+	}
+	for (const name of textOptions) {
+		const value: unknown = options[name];
+		if (value !== undefined && (typeof value !== "string" || value === "")) {
+			throw invalidOption(name, "a non-empty string", value);
+		}
+	}
+}
+
+/** Adds the catalog's default key to what was said of an event. */
+export function withDefaultKey(
+	{ type, definition }: Plan,
+	data: unknown,
+	options: EmitOptions | undefined,
+): EmitOptions | undefined {
+	if (definition?.key === undefined || options?.key !== undefined) return options;
+	let key: unknown;
+	try {
+		key = definition.key(data as never);
+	} catch (cause) {
+		throw keyFailed(type, cause);
+	}
+	if (typeof key !== "string" || key === "") throw keyFailed(type, undefined);
+	return { ...options, key };
+}
+
+function keyFailed(type: string, cause: unknown): CallhookError {
+	const option = `events["${type}"].key`;
+	const received = cause === undefined ? "something else" : "an exception";
+	return new CallhookError(
+		"ERR_CALLHOOK_INVALID_OPTION",
+		`Option "${option}" must be a function that returns a non-empty string, but it gave ${received}`,
+		{ option, expected: "a non-empty string", received },
+		{ cause },
+	);
+}

@@ -1,0 +1,99 @@
+import type { BusEvent } from "../event/index.ts";
+import type { Backoff } from "../internal/backoff.ts";
+import {
+	checkDelayMs,
+	checkFunction,
+	checkNumber,
+	checkOptions,
+	invalidOption,
+} from "../internal/options.ts";
+
+/** How a handler repeats failed attempts. */
+export interface RetryOptions {
+	/** Attempts in all, the first one counted. Default 5. */
+	readonly attempts?: number | undefined;
+	/** Delay before the first retry. Default 200. */
+	readonly minDelayMs?: number | undefined;
+	/** Default 30,000. */
+	readonly maxDelayMs?: number | undefined;
+	/** Each further delay is this many times the one before. Default 2. */
+	readonly factor?: number | undefined;
+	/** Draw each delay evenly between zero and its full length. Default true. */
+	readonly jitter?: boolean | undefined;
+	/** Answers whether an error is worth another attempt. Default: every error is. */
+	readonly when?: ((error: unknown) => boolean) | undefined;
+}
+
+/** How a handler runs. */
+export interface HandleOptions<Data = unknown, Event extends BusEvent = BusEvent> {
+	/** Names the handler in reports, errors and signals. Default: the function's name, else its pattern. */
+	readonly name?: string | undefined;
+	/** At most so many attempts run at once; a whole number of at least 1. Default: no limit. */
+	readonly concurrency?: number | undefined;
+	/**
+	 * At most one event of each key at a time, in the order of emit, other keys beside it. An event whose key is
+	 * `undefined` is independent. A function that throws fails its event.
+	 */
+	readonly key?: ((data: Data, event: Event) => string | undefined) | undefined;
+	/** An attempt that takes longer has failed: its signal fires, and it holds its slot and key until it settles. */
+	readonly timeoutMs?: number | undefined;
+	/** Default: one attempt. Between attempts the key is held, the slot is not. */
+	readonly retry?: RetryOptions | undefined;
+}
+
+/** Handler options that were checked and have their defaults. */
+export interface HandlerSettings {
+	readonly name: string;
+	readonly concurrency: number;
+	readonly key: ((data: unknown, event: BusEvent) => unknown) | undefined;
+	readonly timeoutMs: number | undefined;
+	readonly attempts: number;
+	readonly backoff: Backoff;
+	readonly when: ((error: unknown) => boolean) | undefined;
+}
+
+/** Checks handler options; throws ERR_CALLHOOK_INVALID_OPTION. */
+export function readHandleOptions(
+	options: HandleOptions<never, never> | undefined,
+	fallbackName: string,
+): HandlerSettings {
+	checkOptions("handle", options, ["name", "concurrency", "key", "timeoutMs", "retry"]);
+	const {
+		name = fallbackName,
+		concurrency = Number.POSITIVE_INFINITY,
+		key,
+		timeoutMs,
+		retry,
+	} = options ?? {};
+	if (typeof name !== "string" || name === "") throw invalidOption("name", "a non-empty string", name);
+	checkNumber("concurrency", concurrency, { min: 1, infinity: true });
+	checkFunction("key", key);
+	checkDelayMs("timeoutMs", timeoutMs, 1);
+	checkOptions("retry", retry, ["attempts", "minDelayMs", "maxDelayMs", "factor", "jitter", "when"]);
+	const {
+		attempts = 5,
+		minDelayMs = 200,
+		maxDelayMs = 30_000,
+		factor = 2,
+		jitter = true,
+		when,
+	} = retry ?? {};
+	checkNumber("retry.attempts", attempts, { min: 1 });
+	checkDelayMs("retry.minDelayMs", minDelayMs);
+	checkDelayMs("retry.maxDelayMs", maxDelayMs);
+	if (maxDelayMs < minDelayMs) {
+		throw invalidOption("retry.maxDelayMs", `at least retry.minDelayMs (${minDelayMs})`, maxDelayMs);
+	}
+	checkNumber("retry.factor", factor, { min: 1, integer: false });
+	if (typeof jitter !== "boolean") throw invalidOption("retry.jitter", "a boolean", jitter);
+	checkFunction("retry.when", when);
+	return {
+		name,
+		concurrency,
+		key: key as HandlerSettings["key"],
+		timeoutMs,
+		attempts: retry === undefined ? 1 : attempts,
+		backoff: { minDelayMs, maxDelayMs, factor, jitter },
+		when,
+	};
+}

@@ -1,0 +1,193 @@
+import { CallhookError } from "../errors.ts";
+import type { BusEvent } from "../event/index.ts";
+import type { AsyncScope } from "../internal/async-scope.ts";
+import { backoffDelayMs } from "../internal/backoff.ts";
+import { isThenable } from "../internal/deferred.ts";
+import { createLanes, type Gate, type LaneJob, type Lanes, type RunVerdict } from "../lanes/index.ts";
+import { Attempt, type HandlerContext } from "./attempt.ts";
+import type { BusCore } from "./core.ts";
+import type { EmissionRecord } from "./emission.ts";
+import type { HandlerSettings } from "./handler-options.ts";
+
+/** What a handler has done so far. */
+export interface HandlerStats {
+	readonly succeeded: number;
+	/** Given up after the last attempt, or stopped. */
+	readonly failed: number;
+	/** Attempts beyond the first. */
+	readonly retried: number;
+	readonly running: number;
+	/** Queued, behind another event of their key, or waiting for a retry. */
+	readonly queued: number;
+}
+
+type HandlerFunction = (data: unknown, context: HandlerContext) => unknown;
+
+/** An event on its way through one handler. */
+interface Job extends LaneJob {
+	readonly emission: EmissionRecord;
+	/** The handler's place in the plan of the event's type. */
+	readonly index: number;
+	/** The AsyncLocalStorage context of the emit, which p-queue would lose. */
+	readonly scope: AsyncScope;
+	attempts: number;
+}
+
+/** The jobs of one handler: limits, attempts, time limits and retries. */
+export class HandlerQueue {
+	readonly name: string;
+	readonly #core: BusCore;
+	readonly #handler: HandlerFunction;
+	readonly #settings: HandlerSettings;
+	readonly #lanes: Lanes<Job>;
+	readonly #running = new Set<Attempt>();
+	#stopReason: CallhookError | undefined;
+	#succeeded = 0;
+	#failed = 0;
+	#retried = 0;
+
+	constructor(core: BusCore, handler: HandlerFunction, settings: HandlerSettings, gate: Gate | undefined) {
+		this.name = settings.name;
+		this.#core = core;
+		this.#handler = handler;
+		this.#settings = settings;
+		this.#lanes = createLanes({
+			concurrency: settings.concurrency,
+			gate,
+			clock: core.clock,
+			run: (job) => this.#run(job),
+		});
+	}
+
+	get lanes(): Lanes<LaneJob> {
+		return this.#lanes as unknown as Lanes<LaneJob>;
+	}
+
+	stats(): HandlerStats {
+		return {
+			succeeded: this.#succeeded,
+			failed: this.#failed,
+			retried: this.#retried,
+			running: this.#running.size,
+			queued: this.#lanes.size,
+		};
+	}
+
+	/** Takes an event; it runs in a later microtask at the earliest. */
+	enqueue(emission: EmissionRecord, index: number, scope: AsyncScope): void {
+		emission.beginHandler();
+		let lane: string | undefined;
+		try {
+			lane = this.#laneOf(emission);
+		} catch (error) {
+			this.#giveUp({ emission, index, scope, lane, attempts: 0 }, error);
+			return;
+		}
+		this.#lanes.push({ emission, index, scope, lane, attempts: 0 });
+	}
+
+	/** Gives up everything that is queued and fires the signals of what runs. */
+	abort(reason: CallhookError): void {
+		this.#stopReason = reason;
+		for (const attempt of this.#running) attempt.abort(reason);
+		for (const job of this.#lanes.clear()) this.#giveUp(job, reason);
+	}
+
+	#laneOf(emission: EmissionRecord): string | undefined {
+		const key = this.#settings.key?.(emission.data, emission);
+		return key === undefined ? undefined : String(key);
+	}
+
+	#run(job: Job): RunVerdict | Promise<RunVerdict> {
+		const attempt = new Attempt(job.emission, ++job.attempts);
+		this.#running.add(attempt);
+		const timer = this.#startTimer(job, attempt);
+		let result: unknown;
+		try {
+			result = job.scope.runInAsyncScope(this.#handler, undefined, job.emission.data, attempt);
+		} catch (error) {
+			return this.#endAttempt(job, attempt, timer, true, error);
+		}
+		if (!isThenable(result)) return this.#endAttempt(job, attempt, timer, false, result);
+		return Promise.resolve(result).then(
+			(value) => this.#endAttempt(job, attempt, timer, false, value),
+			(error) => this.#endAttempt(job, attempt, timer, true, error),
+		);
+	}
+
+	#startTimer(job: Job, attempt: Attempt): unknown {
+		const { timeoutMs } = this.#settings;
+		if (timeoutMs === undefined) return undefined;
+		return this.#core.clock.setTimeout(() => {
+			const message = `Handler "${this.name}" took longer than ${timeoutMs} ms`;
+			attempt.abort(new CallhookError("ERR_CALLHOOK_TIMEOUT", message, { timeoutMs }));
+			const info = { event: job.emission, handler: this.name, attempt: attempt.attempt, timeoutMs };
+			this.#core.signals.send("handler:timeout", () => info);
+		}, timeoutMs);
+	}
+
+	/** The function has really settled: only now may its slot and its lane be free. */
+	#endAttempt(job: Job, attempt: Attempt, timer: unknown, hasFailed: boolean, result: unknown): RunVerdict {
+		this.#running.delete(attempt);
+		if (timer !== undefined) this.#core.clock.clearTimeout(timer);
+		// An attempt that timed out has failed, whatever the function came back with.
+		if (attempt.abortReason !== undefined && attempt.abortReason !== this.#stopReason) {
+			return this.#retryOrGiveUp(job, attempt.abortReason);
+		}
+		if (hasFailed) return this.#retryOrGiveUp(job, result);
+		this.#succeeded++;
+		this.#core.signals.send("handler:succeeded", () => ({
+			event: job.emission,
+			handler: this.name,
+			attempts: job.attempts,
+		}));
+		job.emission.completeHandler(job.index, result, job.attempts);
+		return undefined;
+	}
+
+	#retryOrGiveUp(job: Job, error: unknown): RunVerdict {
+		if (
+			job.attempts >= this.#settings.attempts ||
+			this.#stopReason !== undefined ||
+			!this.#isWorthRetry(job, error)
+		) {
+			this.#giveUp(job, error);
+			return undefined;
+		}
+		this.#retried++;
+		const delayMs = backoffDelayMs(this.#settings.backoff, job.attempts, Math.random());
+		this.#core.signals.send("handler:retry", () => ({
+			event: job.emission,
+			handler: this.name,
+			attempt: job.attempts,
+			delayMs,
+			error,
+		}));
+		return delayMs;
+	}
+
+	#isWorthRetry(job: Job, error: unknown): boolean {
+		try {
+			return this.#settings.when?.(error) ?? true;
+		} catch (whenError) {
+			this.#report(whenError, job.emission);
+			return false;
+		}
+	}
+
+	#giveUp(job: Job, error: unknown): void {
+		this.#failed++;
+		this.#core.signals.send("handler:failed", () => ({
+			event: job.emission,
+			handler: this.name,
+			attempts: job.attempts,
+			error,
+		}));
+		this.#report(error, job.emission);
+		job.emission.failHandler(job.index, error, job.attempts);
+	}
+
+	#report(error: unknown, event: BusEvent): void {
+		this.#core.report(error, { source: "handler", name: this.name, event });
+	}
+}

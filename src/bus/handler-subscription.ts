@@ -1,0 +1,54 @@
+import type { HandlerQueue, HandlerStats } from "./handler-queue.ts";
+import type { Unsubscribe } from "./subscription.ts";
+
+/** A registered handler. */
+export interface HandlerSubscription {
+	readonly name: string;
+	/** Events that wait: queued, behind another of their key, or for a retry. */
+	readonly size: number;
+	/** Attempts that run now. */
+	readonly pending: number;
+	/** Lets running attempts end and starts no more; events are still queued. */
+	pause(): void;
+	resume(): void;
+	/** Resolves once no event waits or runs. */
+	idle(): Promise<void>;
+	/** Takes no more events; resumes if paused, and resolves once those it took have ended. May be called again. */
+	stop(): Promise<void>;
+	stats(): HandlerStats;
+	/** The same as `stop`. */
+	[Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Where a runtime lacks the symbol, the well-known polyfills register it under this name. */
+export const asyncDispose: typeof Symbol.asyncDispose =
+	Symbol.asyncDispose ?? (Symbol.for("Symbol.asyncDispose") as never);
+
+export function createHandlerSubscription(
+	queue: HandlerQueue,
+	unsubscribe: Unsubscribe,
+	onStopped: () => void,
+): HandlerSubscription {
+	const { lanes } = queue;
+	async function stop(): Promise<void> {
+		unsubscribe();
+		lanes.resume();
+		await lanes.idle();
+		onStopped();
+	}
+	return {
+		name: queue.name,
+		get size() {
+			return lanes.size;
+		},
+		get pending() {
+			return queue.stats().running;
+		},
+		pause: () => lanes.pause(),
+		resume: () => lanes.resume(),
+		idle: () => lanes.idle(),
+		stop,
+		stats: () => queue.stats(),
+		[asyncDispose]: stop,
+	};
+}

@@ -1,0 +1,12 @@
+export type { HandlerContext } from "./attempt.ts";
+export type { Bus, BusStats, Callback, DrainReport, Emitter, Handler, OnOptions } from "./bus.ts";
+export type { BusOptions } from "./bus-options.ts";
+export type { ErrorContext } from "./core.ts";
+export { createBus } from "./create-bus.ts";
+export type { Emission } from "./emission.ts";
+export type { HandleOptions, RetryOptions } from "./handler-options.ts";
+export type { HandlerStats } from "./handler-queue.ts";
+export type { HandlerSubscription } from "./handler-subscription.ts";
+export type { ConsumerOutcome, EmissionReport } from "./report.ts";
+export type { LifecycleSignals } from "./signals.ts";
+export type { Unsubscribe } from "./subscription.ts";

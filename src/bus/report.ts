@@ -1,0 +1,70 @@
+import { CallhookError } from "../errors.ts";
+import type { BusEvent } from "../event/index.ts";
+
+/** How one consumer ended. */
+export type ConsumerOutcome = {
+	readonly kind: "callback" | "handler";
+	/** The handler's name; for a callback, the pattern it was registered with. */
+	readonly name: string;
+	/** How often it was run. */
+	readonly attempts: number;
+} & (
+	| { readonly status: "fulfilled"; readonly value: unknown }
+	| { readonly status: "rejected"; readonly error: unknown }
+);
+
+/** What became of an event in this process, once all callbacks and handlers have ended. */
+export interface EmissionReport<Event extends BusEvent = BusEvent> {
+	readonly event: Event;
+	/** One entry for each consumer: callbacks in the order they ran, then handlers. */
+	readonly outcomes: readonly ConsumerOutcome[];
+	/** Whether every consumer succeeded. */
+	readonly ok: boolean;
+	/** The outcomes with status `rejected`. */
+	readonly failed: readonly (ConsumerOutcome & { readonly status: "rejected" })[];
+	/** Throws ERR_CALLHOOK_EMISSION_FAILED, with all errors in its `cause`, when a consumer failed. */
+	throwIfFailed(): void;
+}
+
+/** Makes a report; the outcomes are put together only when somebody reads them. */
+export function createReport(
+	event: BusEvent,
+	failures: number,
+	readOutcomes: () => readonly ConsumerOutcome[],
+): EmissionReport {
+	return new LazyReport(event, failures, readOutcomes);
+}
+
+class LazyReport implements EmissionReport {
+	readonly event: BusEvent;
+	readonly ok: boolean;
+	readonly #readOutcomes: () => readonly ConsumerOutcome[];
+	#outcomes: readonly ConsumerOutcome[] | undefined;
+
+	constructor(event: BusEvent, failures: number, readOutcomes: () => readonly ConsumerOutcome[]) {
+		this.event = event;
+		this.ok = failures === 0;
+		this.#readOutcomes = readOutcomes;
+	}
+
+	get outcomes(): readonly ConsumerOutcome[] {
+		this.#outcomes ??= this.#readOutcomes();
+		return this.#outcomes;
+	}
+
+	get failed(): EmissionReport["failed"] {
+		return this.outcomes.filter((outcome) => outcome.status === "rejected");
+	}
+
+	throwIfFailed(): void {
+		if (this.ok) return;
+		const { failed, event } = this;
+		const names = failed.map(({ kind, name }) => `${kind} ${name}`).join(", ");
+		throw new CallhookError(
+			"ERR_CALLHOOK_EMISSION_FAILED",
+			`${failed.length} of ${this.outcomes.length} consumers of "${event.type}" failed: ${names}`,
+			{ type: event.type, failed: failed.length },
+			{ cause: new AggregateError(failed.map(({ error }) => error)) },
+		);
+	}
+}

@@ -1,0 +1,111 @@
+/**
+ * Every error code of Callhook and the shape of its `details`.
+ *
+ * This interface is the one table of codes: the comment above a code says when it occurs and what to do, and
+ * `docs/reference/errors.md` is generated from it. It is types only, so it costs the bundle nothing.
+ */
+export interface CallhookErrorDetails {
+	/** An option has a value that cannot work. Correct the option named in `option`. */
+	ERR_CALLHOOK_INVALID_OPTION: { option: string; expected: string; received: string };
+	/** An event type or a handler name is missing or empty. Pass a non-empty string. */
+	ERR_CALLHOOK_MISSING_NAME: { what: string; where: string };
+	/** An event type is not dot-separated segments of letters, digits, `_` and `-`. Rename it. */
+	ERR_CALLHOOK_INVALID_EVENT_TYPE: { type: string };
+	/** A subscription pattern is malformed, or no type of the catalog matches it. Correct the pattern. */
+	ERR_CALLHOOK_INVALID_PATTERN: { pattern: string; reason: string };
+	/** The catalog does not list the emitted type. Add it to `defineEvents` or correct the name. */
+	ERR_CALLHOOK_UNKNOWN_EVENT_TYPE: { type: string; known: readonly string[] };
+	/** The data does not satisfy the schema of its type; nothing ran. `issues` holds path and message of each fault. */
+	ERR_CALLHOOK_INVALID_DATA: { type: string; issues: readonly DataIssue[] };
+	/** A schema answered with a promise. `emit` is synchronous: use a synchronous schema. */
+	ERR_CALLHOOK_ASYNC_SCHEMA: { type: string };
+	/** The data of an event bound for the outbox cannot be written as JSON; nothing ran. Emit plain data. */
+	ERR_CALLHOOK_NOT_SERIALIZABLE: { type: string };
+	/** The bus, bridge or store was used after `close`, or an event was emitted while draining. */
+	ERR_CALLHOOK_CLOSED: { what: string };
+	/** An attempt of a handler ran longer than its `timeoutMs`. Also the `reason` of the attempt's signal. */
+	ERR_CALLHOOK_TIMEOUT: { timeoutMs: number };
+	/** A job was given up before it ended, because its handler or its bus stopped. Also the `reason` of its signal. */
+	ERR_CALLHOOK_STOPPED: { what: string };
+	/** `report.throwIfFailed()` found failures; they are the `errors` of the `AggregateError` in `cause`. */
+	ERR_CALLHOOK_EMISSION_FAILED: { type: string; failed: number };
+	/** A feature needs an outbox and the bus was created without a `store`. Pass `createBus({ store })`. */
+	ERR_CALLHOOK_STORE_REQUIRED: { where: string };
+	/** A name that must be unique in the outbox is taken. Use one bridge per bus, or another handler name. */
+	ERR_CALLHOOK_TARGET_EXISTS: { name: string };
+	/** `endpoints.create` got fields that cannot work; `issues` names each field. */
+	ERR_CALLHOOK_INVALID_ENDPOINT: { issues: readonly DataIssue[] };
+	/** A URL, or an address behind it, may not be called. Final: not retried. `reason` is for operators, not for tenants. */
+	ERR_CALLHOOK_URL_REFUSED: { host: string; reason: string };
+	/** A signing secret is missing, too short or not base64. The secret itself never stands in the message. */
+	ERR_CALLHOOK_INVALID_SECRET: { reason: string };
+	/** One of `webhook-id`, `webhook-timestamp`, `webhook-signature` is missing, empty or repeated. */
+	ERR_CALLHOOK_SIGNATURE_HEADER: { header: string; reason: string };
+	/** `webhook-timestamp` is not an integer count of Unix seconds. */
+	ERR_CALLHOOK_SIGNATURE_TIMESTAMP: { received: string };
+	/** The message is older than the tolerance: a replay, or a clock that is off. */
+	ERR_CALLHOOK_SIGNATURE_EXPIRED: { ageSeconds: number; toleranceSeconds: number };
+	/** The message is dated further in the future than the tolerance: a clock that is off. */
+	ERR_CALLHOOK_SIGNATURE_NOT_YET_VALID: { aheadSeconds: number; toleranceSeconds: number };
+	/** No signature matches: another secret, or a body that was changed (often by a JSON parser) on the way. */
+	ERR_CALLHOOK_SIGNATURE_MISMATCH: { candidates: number };
+	/** A received body is larger than `maxBodyBytes`. */
+	ERR_CALLHOOK_BODY_TOO_LARGE: { maxBodyBytes: number };
+	/** A received body is not the JSON object `{ type, timestamp, data }`. */
+	ERR_CALLHOOK_INVALID_BODY: { reason: string };
+}
+
+/** A fault in data or options: where it is and what is wrong there. */
+export interface DataIssue {
+	/** Dotted path from the checked value; empty for the value itself. */
+	readonly path: string;
+	readonly message: string;
+}
+
+/** The stable code of a {@link CallhookError}. Match on this, never on the message. */
+export type CallhookErrorCode = keyof CallhookErrorDetails;
+
+const brand: unique symbol = Symbol.for("callhook.error") as never;
+
+/** The one error class of Callhook. */
+export class CallhookError<Code extends CallhookErrorCode = CallhookErrorCode> extends Error {
+	/** Stable, part of the public API. */
+	readonly code: Code;
+	/** Facts for programs; the message says the same for people. Never holds secrets. */
+	readonly details: CallhookErrorDetails[Code];
+	/** @internal Lets {@link isCallhookError} work across two installed copies, where `instanceof` fails. */
+	readonly [brand] = true;
+
+	/** @internal */
+	constructor(code: Code, message: string, details: CallhookErrorDetails[Code], options?: ErrorOptions) {
+		super(message, options);
+		this.code = code;
+		this.details = details;
+	}
+}
+// On the prototype: an own `name` would be copied and printed beside each instance's fields.
+CallhookError.prototype.name = "CallhookError";
+
+/**
+ * Whether a value is a {@link CallhookError}, of the given code when one is given.
+ *
+ * @example
+ * ```ts
+ * try {
+ *   bus.emit("order.paid", input);
+ * } catch (error) {
+ *   if (isCallhookError(error, "ERR_CALLHOOK_INVALID_DATA")) console.log(error.details.issues);
+ * }
+ * ```
+ */
+export function isCallhookError<Code extends CallhookErrorCode = CallhookErrorCode>(
+	value: unknown,
+	code?: Code,
+): value is CallhookError<Code> {
+	return (
+		typeof value === "object" &&
+		value !== null &&
+		(value as { [brand]?: unknown })[brand] === true &&
+		(code === undefined || (value as CallhookError).code === code)
+	);
+}

@@ -1,0 +1,139 @@
+import { CallhookError, type DataIssue } from "../errors.ts";
+import { checkFunction, checkOptions, invalidOption } from "../internal/options.ts";
+import { checkName, isEventType } from "./pattern.ts";
+import type { InputOf, OutputOf, Schema, SchemaIssue } from "./schema.ts";
+
+/** An event type with more than a schema. */
+export interface EventDefinition<S extends Schema = Schema> {
+	/** Validates and transforms the data; must answer synchronously. */
+	readonly schema: S;
+	/** For people who read the catalog. */
+	readonly description?: string | undefined;
+	/** The default `event.key` of this type, from its validated data. */
+	readonly key?: ((data: OutputOf<S>) => string) | undefined;
+}
+
+/** The event types of an application and their schemas; made by {@link defineEvents}. */
+export interface Catalog<Events = unknown, Inputs = unknown> {
+	/** Every type, in the order of definition. */
+	readonly types: readonly string[];
+	/** The definition of a type, or `undefined`. */
+	get(type: string): EventDefinition | undefined;
+	/**
+	 * Validates data against the schema of its type and returns the schema's output. Throws
+	 * ERR_CALLHOOK_UNKNOWN_EVENT_TYPE, ERR_CALLHOOK_INVALID_DATA or ERR_CALLHOOK_ASYNC_SCHEMA.
+	 */
+	parse(type: string, data: unknown): unknown;
+	/** @internal Carries the types; never there at run time. */
+	readonly $types?: { readonly events: Events; readonly inputs: Inputs };
+}
+
+/**
+ * Defines the event types of an application, each with a Standard Schema (zod and others) or with a definition
+ * that adds a description and a default key.
+ *
+ * Throws ERR_CALLHOOK_MISSING_NAME or ERR_CALLHOOK_INVALID_EVENT_TYPE for a bad name and
+ * ERR_CALLHOOK_INVALID_OPTION for a definition that cannot work.
+ *
+ * @example
+ * ```ts
+ * const events = defineEvents({
+ *   "order.paid": z.object({ orderId: z.string(), total: z.number().int() }),
+ *   "order.shipped": { schema: z.object({ orderId: z.string() }), key: (order) => order.orderId },
+ * });
+ * ```
+ */
+export function defineEvents<const Schemas extends Record<string, Schema>>(
+	definitions: {
+		readonly [Type in keyof Schemas]: Schemas[Type] | EventDefinition<Schemas[Type]>;
+	},
+): Catalog<
+	{ [Type in keyof Schemas]: OutputOf<Schemas[Type]> },
+	{ [Type in keyof Schemas]: InputOf<Schemas[Type]> }
+> {
+	if (typeof definitions !== "object" || definitions === null) {
+		throw invalidOption("events", "an object of event types and their schemas", definitions);
+	}
+	const byType = new Map<string, EventDefinition>();
+	for (const [type, definition] of Object.entries<unknown>(definitions)) {
+		checkName(type, "defineEvents()");
+		if (!isEventType(type)) throw invalidEventType(type);
+		byType.set(type, readDefinition(type, definition));
+	}
+	const types = Object.freeze([...byType.keys()]);
+	return {
+		types,
+		get: (type) => byType.get(type),
+		parse(type, data) {
+			const definition = byType.get(type);
+			if (definition === undefined) throw unknownEventType(type, types);
+			return validate(type, definition.schema, data);
+		},
+	};
+}
+
+export function invalidEventType(type: string): CallhookError {
+	return new CallhookError(
+		"ERR_CALLHOOK_INVALID_EVENT_TYPE",
+		`"${type}" is not an event type: expected segments of letters, digits, "_" and "-", separated by single dots`,
+		{ type },
+	);
+}
+
+export function unknownEventType(type: string, known: readonly string[]): CallhookError {
+	const list =
+		known.length <= 8 ? known.join(", ") : `${known.slice(0, 8).join(", ")} and ${known.length - 8} more`;
+	return new CallhookError(
+		"ERR_CALLHOOK_UNKNOWN_EVENT_TYPE",
+		`The catalog has no event type "${type}"; it has ${list || "none"}`,
+		{ type, known },
+	);
+}
+
+function readDefinition(type: string, definition: unknown): EventDefinition {
+	if (isSchema(definition)) return { schema: definition };
+	const option = `events["${type}"]`;
+	if (typeof definition !== "object" || definition === null || !("schema" in definition)) {
+		throw invalidOption(option, "a Standard Schema or an object with one as its schema", definition);
+	}
+	checkOptions(option, definition, ["schema", "description", "key"]);
+	const { schema, key } = definition as EventDefinition;
+	if (!isSchema(schema)) throw invalidOption(`${option}.schema`, "a Standard Schema", schema);
+	checkFunction(`${option}.key`, key);
+	return { ...(definition as EventDefinition) };
+}
+
+function isSchema(value: unknown): value is Schema {
+	if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+	const standard = (value as Partial<Schema>)["~standard"];
+	return typeof standard === "object" && standard !== null && typeof standard.validate === "function";
+}
+
+/** Validates data against one schema, synchronously. */
+export function validate(type: string, schema: Schema, data: unknown): unknown {
+	const result = schema["~standard"].validate(data);
+	if (result instanceof Promise) {
+		// Nobody will read it: without this its rejection would end the process.
+		result.catch(() => {});
+		throw new CallhookError(
+			"ERR_CALLHOOK_ASYNC_SCHEMA",
+			`The schema of "${type}" is asynchronous; emit() validates before it returns and needs a synchronous one`,
+			{ type },
+		);
+	}
+	if (result.issues === undefined) return result.value;
+	const issues = result.issues.map(readIssue);
+	const list = issues.slice(0, 3).map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+	if (issues.length > 3) list.push(`and ${issues.length - 3} more`);
+	throw new CallhookError("ERR_CALLHOOK_INVALID_DATA", `Invalid data for "${type}": ${list.join("; ")}`, {
+		type,
+		issues,
+	});
+}
+
+function readIssue(issue: SchemaIssue): DataIssue {
+	const path = (issue.path ?? []).map((segment) =>
+		String(typeof segment === "object" ? segment.key : segment),
+	);
+	return { path: path.join("."), message: issue.message };
+}

@@ -1,0 +1,41 @@
+/** What happened: one event as every consumer sees it. Read-only; one object is shared by all consumers. */
+export interface BusEvent<Type extends string = string, Data = unknown> {
+	/** Unique; the same in every retry and, as `webhook-id`, in every webhook. */
+	readonly id: string;
+	readonly type: Type;
+	/** When it happened, RFC 3339 in UTC. */
+	readonly time: string;
+	/** Where it happened: the `source` of the bus, as CloudEvents means it. */
+	readonly source: string;
+	/** What the schema of its type returned. */
+	readonly data: Data;
+	/** What it belongs to, where order matters: an order's id, a repository. */
+	readonly key?: string | undefined;
+	/** What it is about, within the source, as CloudEvents means it. */
+	readonly subject?: string | undefined;
+	/** Shared by all events of one business process. */
+	readonly correlationId?: string | undefined;
+	/** The id of the event that caused this one. */
+	readonly causationId?: string | undefined;
+	/** W3C Trace Context. */
+	readonly traceparent?: string | undefined;
+	/** Free notes for consumers; never part of a webhook's payload. */
+	readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** What may be said of an event when it is emitted; everything has a default. */
+export interface EmitOptions {
+	/** Default: a new `evt_…` id. Printable ASCII without `.` and spaces, since it goes into a webhook's signature. */
+	readonly id?: string | undefined;
+	/** Default: now. */
+	readonly time?: string | number | Date | undefined;
+	/** Default: the catalog's `key` of this type, if any. */
+	readonly key?: string | undefined;
+	readonly subject?: string | undefined;
+	readonly correlationId?: string | undefined;
+	readonly causationId?: string | undefined;
+	readonly traceparent?: string | undefined;
+	readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+	/** The outbox takes only the first event of each key; a later one gets no deliveries. */
+	readonly idempotencyKey?: string | undefined;
+}

@@ -1,0 +1,20 @@
+import type { BusEvent } from "./envelope.ts";
+import type { Matches } from "./pattern.ts";
+
+/** The names of the event types in a map from type to data. */
+export type EventType<Events> = keyof Events & string;
+
+/** The event types a pattern matches; `never` when there is none. */
+export type MatchingType<Events, Text extends string> = {
+	[Type in EventType<Events>]: string extends Type ? Type : Matches<Type, Text> extends true ? Type : never;
+}[EventType<Events>];
+
+/** A pattern as it is, or a sentence that says why it cannot be used, for the compiler's message. */
+export type CheckedPattern<Events, Text extends string> = [MatchingType<Events, Text>] extends [never]
+	? `No event type matches "${Text}"`
+	: Text;
+
+/** The events of the given types: a union that narrows on `event.type`. */
+export type EventOf<Events, Type extends EventType<Events>> = {
+	[Key in Type]: BusEvent<Key, Events[Key]>;
+}[Type];

@@ -1,0 +1,12 @@
+export {
+	type Catalog,
+	defineEvents,
+	type EventDefinition,
+	invalidEventType,
+	unknownEventType,
+	validate,
+} from "./catalog.ts";
+export type { BusEvent, EmitOptions } from "./envelope.ts";
+export type { CheckedPattern, EventOf, EventType, MatchingType } from "./event-map.ts";
+export { checkName, createPattern, invalidPattern, isEventType, type Pattern } from "./pattern.ts";
+export type { InputOf, OutputOf, Schema } from "./schema.ts";

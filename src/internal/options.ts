@@ -1,0 +1,64 @@
+import { CallhookError } from "../errors.ts";
+
+/** A short description of a value for messages: its kind, and the value itself where it is short and plain. */
+export function describe(value: unknown): string {
+	if (value === null || value === undefined) return String(value);
+	if (typeof value === "string")
+		return value.length <= 60 ? `"${value}"` : `a string of ${value.length} characters`;
+	if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") {
+		return `${typeof value} ${String(value)}`;
+	}
+	return Array.isArray(value) ? "an array" : `${/^[aeiou]/.test(typeof value) ? "an" : "a"} ${typeof value}`;
+}
+
+/** The error for an option with a value that cannot work. */
+export function invalidOption(option: string, expected: string, value: unknown): CallhookError {
+	const received = describe(value);
+	return new CallhookError(
+		"ERR_CALLHOOK_INVALID_OPTION",
+		`Option "${option}" must be ${expected}, but got ${received}`,
+		{ option, expected, received },
+	);
+}
+
+/** Checks a number option against its bounds; `undefined` passes, since every option has a default. */
+export function checkNumber(
+	option: string,
+	value: unknown,
+	bounds: { min: number; max?: number; integer?: boolean; infinity?: boolean },
+): void {
+	if (value === undefined || (bounds.infinity === true && value === Number.POSITIVE_INFINITY)) return;
+	const { min, max = Number.MAX_SAFE_INTEGER, integer = true } = bounds;
+	const fits =
+		typeof value === "number" &&
+		value >= min &&
+		value <= max &&
+		(integer ? Number.isSafeInteger(value) : Number.isFinite(value));
+	if (fits) return;
+	const range = bounds.max === undefined ? `of at least ${min}` : `from ${min} to ${max}`;
+	const kind = integer ? "a whole number" : "a number";
+	throw invalidOption(option, `${kind} ${range}${bounds.infinity === true ? ", or Infinity" : ""}`, value);
+}
+
+/** Checks a delay: whole or fractional milliseconds, up to the 24.8 days that timers can hold. */
+export function checkDelayMs(option: string, value: unknown, min = 0): void {
+	checkNumber(option, value, { min, max: 2_147_483_647, integer: false });
+}
+
+/** Checks an option that must be a function when it is given. */
+export function checkFunction(option: string, value: unknown): void {
+	if (value !== undefined && typeof value !== "function") throw invalidOption(option, "a function", value);
+}
+
+/** Checks that options are an object with no other keys than the known ones: a misspelt option is never ignored. */
+export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
+	if (options === undefined) return;
+	if (typeof options !== "object" || options === null || Array.isArray(options)) {
+		throw invalidOption(name, "an object", options);
+	}
+	for (const key of Object.keys(options)) {
+		if (!known.includes(key)) {
+			throw invalidOption(`${name}.${key}`, `one of ${known.join(", ")}`, "an unknown option");
+		}
+	}
+}

@@ -1,0 +1,2 @@
+export { createGate, type Gate } from "./gate.ts";
+export { createLanes, type LaneJob, type Lanes, type RunVerdict } from "./lanes.ts";

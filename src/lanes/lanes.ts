@@ -1,0 +1,203 @@
+import type { Clock } from "../internal/clock.ts";
+import { createDeferred, type Deferred, isThenable } from "../internal/deferred.ts";
+import { Fifo } from "../internal/fifo.ts";
+import { createGate, type Gate } from "./gate.ts";
+
+/** Work for {@link Lanes}. */
+export interface LaneJob {
+	/** Jobs of one lane run one at a time, in order; jobs without a lane are independent. */
+	readonly lane: string | undefined;
+}
+
+/** What a run says of its job: `undefined`, it is over; a number, it runs again after so many milliseconds. */
+export type RunVerdict = number | undefined;
+
+export interface LanesOptions<Job extends LaneJob> {
+	/** At most so many jobs run at once. */
+	readonly concurrency: number;
+	/** A ceiling shared with other lanes. */
+	readonly gate?: Gate | undefined;
+	readonly clock: Clock;
+	/** Runs a job. Must not throw or reject. */
+	run(job: Job): RunVerdict | Promise<RunVerdict>;
+}
+
+/**
+ * Runs jobs with limits: so many at once, and one at a time per lane.
+ *
+ * A job that is to run again keeps its lane but gives its slot away until then, so that a backoff of minutes delays
+ * what must stay in order and nothing else.
+ */
+export interface Lanes<Job extends LaneJob> {
+	/** Takes a job; it starts in a later microtask at the earliest. */
+	push(job: Job): void;
+	/** Jobs that do not run now: queued, behind another of their lane, or waiting to run again. */
+	readonly size: number;
+	readonly running: number;
+	readonly isPaused: boolean;
+	/** Lets running jobs end and starts no more. */
+	pause(): void;
+	resume(): void;
+	/** Resolves once nothing is queued, waiting or running. */
+	idle(): Promise<void>;
+	/** Takes out every job that is not running. */
+	clear(): Job[];
+}
+
+export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): Lanes<Job> {
+	const { clock, run } = options;
+	const concurrency = Math.min(options.concurrency, options.gate?.concurrency ?? Number.POSITIVE_INFINITY);
+	// p-queue costs 5–20 µs a task, so it schedules workers that each run many jobs, and nothing when nothing is limited.
+	const gate =
+		concurrency === Number.POSITIVE_INFINITY ? undefined : (options.gate ?? createGate(concurrency));
+	const ready = new Fifo<Job>();
+	/** An entry for every lane with a job that is ready, running or waiting; the jobs behind it, if any. */
+	const lanes = new Map<string, Fifo<Job> | undefined>();
+	const waiting = new Map<Job, unknown>();
+	let behind = 0;
+	let running = 0;
+	let workers = 0;
+	let isFlushing = false;
+	let isPaused = false;
+	let idle: Deferred<void> | undefined;
+
+	function push(job: Job): void {
+		if (job.lane === undefined) return makeReady(job);
+		if (!lanes.has(job.lane)) {
+			lanes.set(job.lane, undefined);
+			return makeReady(job);
+		}
+		let queue = lanes.get(job.lane);
+		if (queue === undefined) {
+			queue = new Fifo();
+			lanes.set(job.lane, queue);
+		}
+		queue.push(job);
+		behind++;
+	}
+
+	function makeReady(job: Job): void {
+		ready.push(job);
+		if (!isPaused) start();
+	}
+
+	function start(): void {
+		if (gate === undefined) {
+			if (isFlushing) return;
+			isFlushing = true;
+			queueMicrotask(flush);
+		} else if (workers < concurrency) {
+			workers++;
+			void gate.add(work);
+		}
+	}
+
+	/** Unlimited: starts all that is ready, without a queue. */
+	function flush(): void {
+		isFlushing = false;
+		for (let left = isPaused ? 0 : ready.size; left > 0; left--) {
+			const job = ready.shift() as Job;
+			running++;
+			const verdict = run(job);
+			if (isThenable(verdict)) void verdict.then((settled) => finish(job, settled));
+			else finish(job, verdict);
+		}
+	}
+
+	/** Limited: one of at most `concurrency` workers, each running job after job. */
+	async function work(): Promise<void> {
+		// p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
+		await undefined;
+		while (!isPaused) {
+			const job = ready.shift();
+			if (job === undefined) break;
+			running++;
+			const verdict = run(job);
+			finish(job, isThenable(verdict) ? await verdict : verdict);
+			if (gate !== undefined && gate.size > 0) {
+				// Others wait for the shared ceiling: back to the end of the line.
+				void gate.add(work);
+				return;
+			}
+		}
+		workers--;
+	}
+
+	function finish(job: Job, verdict: RunVerdict): void {
+		running--;
+		if (verdict === undefined) releaseLane(job.lane);
+		else
+			waiting.set(
+				job,
+				clock.setTimeout(() => runAgain(job), verdict),
+			);
+		resolveIdle();
+	}
+
+	function resolveIdle(): void {
+		if (idle === undefined || !isIdle()) return;
+		idle.resolve();
+		idle = undefined;
+	}
+
+	function isIdle(): boolean {
+		return running === 0 && countQueued() === 0;
+	}
+
+	function runAgain(job: Job): void {
+		waiting.delete(job);
+		makeReady(job);
+	}
+
+	function releaseLane(lane: string | undefined): void {
+		if (lane === undefined) return;
+		const next = lanes.get(lane)?.shift();
+		if (next === undefined) {
+			lanes.delete(lane);
+		} else {
+			behind--;
+			makeReady(next);
+		}
+	}
+
+	function countQueued(): number {
+		return ready.size + behind + waiting.size;
+	}
+
+	return {
+		push,
+		get size() {
+			return countQueued();
+		},
+		get running() {
+			return running;
+		},
+		get isPaused() {
+			return isPaused;
+		},
+		pause() {
+			isPaused = true;
+		},
+		resume() {
+			if (!isPaused) return;
+			isPaused = false;
+			for (let starts = Math.min(ready.size, concurrency); starts > 0; starts--) start();
+		},
+		idle() {
+			if (isIdle()) return Promise.resolve();
+			idle ??= createDeferred();
+			return idle.promise;
+		},
+		clear() {
+			// Ready and waiting jobs hold their lanes; the jobs behind them and behind running ones do not.
+			const holders = [...waiting.keys(), ...ready.takeAll()];
+			const followers = [...lanes.values()].flatMap((queue) => queue?.takeAll() ?? []);
+			for (const timer of waiting.values()) clock.clearTimeout(timer);
+			for (const { lane } of holders) if (lane !== undefined) lanes.delete(lane);
+			waiting.clear();
+			behind = 0;
+			resolveIdle();
+			return [...holders, ...followers];
+		},
+	};
+}

@@ -1,0 +1,9 @@
+export {
+	createOutbox,
+	type EventPayload,
+	type Outbox,
+	type OutboxDoor,
+	type RegisteredTarget,
+	serialize,
+	type TargetRegistration,
+} from "./outbox.ts";

@@ -1,0 +1,138 @@
+import { CallhookError } from "../errors.ts";
+import { type BusEvent, createPattern } from "../event/index.ts";
+import { createBatcher } from "../internal/batcher.ts";
+import type { Clock } from "../internal/clock.ts";
+import type { AppendResult, NewEvent, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
+import { createRelay, type TargetGroup } from "./relay.ts";
+
+/** A target group and the event types it takes. */
+export interface TargetRegistration extends TargetGroup {
+	/** Patterns; an event that matches one of them enters the outbox as a delivery to the group as such. */
+	readonly accepts: readonly string[];
+}
+
+/** A registered target group. */
+export interface RegisteredTarget {
+	/** Looks for due deliveries soon. */
+	wake(): void;
+	/** Resolves once no delivery of the outbox is pending, in flight or waiting. */
+	idle(): Promise<void>;
+	/** Takes no more events and no more claims; gives back what has not started and waits for the rest, so long. */
+	remove(timeoutMs: number): Promise<void>;
+}
+
+/** The door through which adapters such as the webhook bridge reach the outbox of a bus. */
+export interface OutboxDoor {
+	readonly store: OutboxStore;
+	readonly clock: Clock;
+	/** Throws ERR_CALLHOOK_TARGET_EXISTS when the name is taken. */
+	register(target: TargetRegistration): RegisteredTarget;
+}
+
+/** The outbox as the bus itself sees it. */
+export interface Outbox {
+	readonly door: OutboxDoor;
+	/** The names of the groups that take a type. */
+	targetsOf(type: string): readonly string[];
+	/** Keeps an event for these groups; resolves once it is committed. */
+	append(
+		event: BusEvent,
+		payload: EventPayload,
+		targets: readonly string[],
+		idempotencyKey: string | undefined,
+	): Promise<void>;
+	/** Resolves once every append so far is committed or has failed. */
+	flush(): Promise<void>;
+	/** Stops every group. */
+	close(timeoutMs: number): Promise<void>;
+}
+
+/** What an event carries, as JSON, taken before any consumer could change it. */
+export type EventPayload = Pick<StoredEvent, "dataJson" | "metadataJson">;
+
+export interface OutboxOptions {
+	readonly store: OutboxStore;
+	readonly clock: Clock;
+	/** The groups have changed, and so may have the answers of `targetsOf`. */
+	onChange(): void;
+	report(error: unknown, activity: string): void;
+	send<Name extends keyof OutboxSignals>(name: Name, info: () => OutboxSignals[Name]): void;
+}
+
+const leaseMs = 60_000;
+
+export function createOutbox({ store, clock, onChange, report, send }: OutboxOptions): Outbox {
+	const relay = createRelay({ store, clock, leaseMs, report, send });
+	const groups = new Map<string, (type: string) => boolean>();
+	const appends = createBatcher<NewEvent, AppendResult>(500, (batch) => store.append(batch));
+
+	async function remove(name: string, timeoutMs: number): Promise<void> {
+		if (!groups.delete(name)) return;
+		onChange();
+		await relay.remove(name, timeoutMs);
+	}
+
+	return {
+		door: {
+			store,
+			clock,
+			register(target) {
+				const { name, accepts } = target;
+				if (groups.has(name)) {
+					throw new CallhookError(
+						"ERR_CALLHOOK_TARGET_EXISTS",
+						`The outbox of this bus already has a target "${name}"`,
+						{ name },
+					);
+				}
+				const patterns = accepts.map((pattern) => createPattern(pattern, "forward"));
+				groups.set(name, (type) => patterns.some((pattern) => pattern.matches(type)));
+				onChange();
+				relay.add(target);
+				return {
+					wake: relay.wake,
+					idle: () => appends.idle().then(relay.idle),
+					remove: (timeoutMs) => remove(name, timeoutMs),
+				};
+			},
+		},
+		targetsOf: (type) => [...groups].filter(([, accepts]) => accepts(type)).map(([name]) => name),
+		append(event, payload, targets, idempotencyKey) {
+			const { id, type, time, source, key, subject, correlationId, causationId, traceparent } = event;
+			const stored: StoredEvent = {
+				...{ id, type, time, source, key, subject, correlationId, causationId, traceparent },
+				...payload,
+			};
+			const deliveries = targets.map((name) => ({ group: name, target: name }));
+			return appends.add({ event: stored, idempotencyKey, deliveries }).then(() => undefined);
+		},
+		flush: () => appends.idle(),
+		async close(timeoutMs) {
+			await appends.idle();
+			await Promise.all([...groups.keys()].map((name) => remove(name, timeoutMs)));
+		},
+	};
+}
+
+/** Writes an event's data and metadata as JSON; throws ERR_CALLHOOK_NOT_SERIALIZABLE. */
+export function serialize(type: string, data: unknown, metadata: unknown): EventPayload {
+	try {
+		// JSON has no `undefined`: an event without data is written as null.
+		const dataJson = data === undefined ? "null" : JSON.stringify(data);
+		const metadataJson = metadata === undefined ? "{}" : JSON.stringify(metadata);
+		if (typeof dataJson === "string" && typeof metadataJson === "string") return { dataJson, metadataJson };
+	} catch (cause) {
+		throw notSerializable(type, cause);
+	}
+	throw notSerializable(type, undefined);
+}
+
+function notSerializable(type: string, cause: unknown): CallhookError {
+	const reason = cause instanceof Error ? `: ${cause.message}` : "";
+	return new CallhookError(
+		"ERR_CALLHOOK_NOT_SERIALIZABLE",
+		`The outbox takes "${type}", but its data or metadata cannot be written as JSON${reason}`,
+		{ type },
+		{ cause },
+	);
+}

@@ -1,0 +1,113 @@
+import type { Clock } from "../internal/clock.ts";
+import { createGate, createLanes, type LaneJob, type Lanes } from "../lanes/index.ts";
+import type { Claim } from "./ports.ts";
+import type { TargetGroup } from "./relay.ts";
+
+/** The claims of one group that this process holds, in lanes by target. */
+export interface TargetLanes {
+	/** How many claims the group may hold at once. */
+	readonly limit: number;
+	readonly inFlight: number;
+	push(claim: Claim): void;
+	/** Adds how many more claims each busy target may get. */
+	addCapacities(capacity: Map<string, number>): void;
+	tokens(): string[];
+	/** Takes out the claims that have not started; returns their tokens. */
+	clear(): string[];
+	/** Whether waiting has ended and with it the attempts that ran. */
+	readonly isAborted: boolean;
+	/** Waits for what runs, at most so long, then aborts it. */
+	stop(timeoutMs: number): Promise<void>;
+}
+
+interface ClaimJob extends LaneJob {
+	readonly claim: Claim;
+}
+
+interface TargetLane {
+	readonly lanes: Lanes<ClaimJob>;
+	readonly concurrency: number;
+	claims: number;
+}
+
+// Twice what can run: the next delivery of a target is at hand while the settlement of the last is written.
+const claimsPerSlot = 2;
+
+export function createTargetLanes(
+	group: TargetGroup,
+	clock: Clock,
+	runClaim: (claim: Claim) => Promise<void>,
+	onFree: () => void,
+): TargetLanes {
+	// All targets of a group share its ceiling: a lane gives its slot up in turn when others wait.
+	const gate = createGate(group.concurrency);
+	const targets = new Map<string, TargetLane>();
+	const held = new Set<string>();
+	let isAborted = false;
+
+	function laneOf(target: string): TargetLane {
+		const known = targets.get(target);
+		if (known !== undefined) return known;
+		const concurrency = group.concurrencyOf(target);
+		const lane: TargetLane = {
+			concurrency,
+			claims: 0,
+			lanes: createLanes<ClaimJob>({ concurrency, gate, clock, run: ({ claim }) => run(claim) }),
+		};
+		targets.set(target, lane);
+		return lane;
+	}
+
+	async function run(claim: Claim): Promise<undefined> {
+		await runClaim(claim);
+		letGo(claim);
+		onFree();
+	}
+
+	function letGo({ token, target }: Claim): void {
+		held.delete(token);
+		const lane = targets.get(target);
+		if (lane !== undefined && --lane.claims === 0) targets.delete(target);
+	}
+
+	return {
+		limit: group.concurrency * claimsPerSlot,
+		get inFlight() {
+			return held.size;
+		},
+		get isAborted() {
+			return isAborted;
+		},
+		push(claim) {
+			const lane = laneOf(claim.target);
+			lane.claims++;
+			held.add(claim.token);
+			lane.lanes.push({ claim, lane: undefined });
+		},
+		addCapacities(capacity) {
+			for (const [target, { concurrency, claims }] of targets) {
+				capacity.set(target, Math.max(0, concurrency * claimsPerSlot - claims));
+			}
+		},
+		tokens: () => [...held],
+		clear() {
+			const claims = [...targets.values()].flatMap(({ lanes }) => lanes.clear().map(({ claim }) => claim));
+			for (const claim of claims) letGo(claim);
+			return claims.map(({ token }) => token);
+		},
+		async stop(timeoutMs) {
+			const ended = Promise.all([...targets.values()].map(({ lanes }) => lanes.idle()));
+			if (held.size === 0) return;
+			let timer: unknown;
+			const timeout = new Promise<"timeout">((resolve) => {
+				timer = clock.setTimeout(() => resolve("timeout"), timeoutMs);
+			});
+			if ((await Promise.race([ended, timeout])) === "timeout") {
+				isAborted = true;
+				group.abort();
+				await ended;
+			}
+			clock.clearTimeout(timer);
+		},
+	};
+}

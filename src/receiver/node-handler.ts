@@ -1,0 +1,99 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { refuse, refuseMethod, refuseReadBody } from "./answers.ts";
+import type { Receiver } from "./receiver.ts";
+
+// What is still taken in of a body after it was refused. GitHub, the most generous sender, stops at 25 MB.
+const discardBytes = 33_554_432;
+
+/**
+ * Makes a request listener for `node:http`, Express and everything else built on it.
+ *
+ * It must get the request before anything reads the body: a request that a parser has consumed is answered with
+ * status 500 and a message that says so. A body refused while it is still on its way closes the connection. When the
+ * receiver rejects, the error goes to `console.error` and the answer is a bare 500.
+ *
+ * @example
+ * ```ts
+ * http.createServer(toNodeHandler(receiver)).listen(8080);
+ * app.post("/webhooks", toNodeHandler(receiver)); // Express: before app.use(express.json())
+ * ```
+ */
+export function toNodeHandler(receiver: Receiver): (req: IncomingMessage, res: ServerResponse) => void {
+	return (req, res) => {
+		respond(receiver, req)
+			.then((response) => send(response, req, res))
+			.catch((error: unknown) => {
+				console.error("A webhook receiver failed:", error);
+				return send(refuse(500, "INTERNAL_ERROR"), req, res);
+			});
+	};
+}
+
+async function respond(receiver: Receiver, req: IncomingMessage): Promise<Response> {
+	// Decoding counts as reading: the stream then yields text, from which the bytes cannot be had back.
+	if (req.readableDidRead || req.readableEnded || typeof req.readableEncoding === "string")
+		return refuseReadBody();
+	// The one method that node:http lets through and a web Request does not.
+	if (req.method === "TRACE") return refuseMethod();
+	return receiver.fetch(toRequest(req));
+}
+
+function toRequest(req: IncomingMessage): Request {
+	const { method = "GET", rawHeaders } = req;
+	const headers = new Headers();
+	// Not `req.headers`, which drops all but the first of some repeated headers.
+	for (let i = 0; i < rawHeaders.length; i += 2)
+		headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
+	// The host is whatever the sender claims, so the URL does not repeat it; "*" and absolute forms have no path.
+	const url = `http://localhost${req.url?.startsWith("/") ? req.url : "/"}`;
+	const body = method === "GET" || method === "HEAD" ? null : readable(req);
+	// TypeScript's DOM types do not know `duplex`, without which a streamed body is refused.
+	return new Request(url, { method, headers, body, duplex: "half" } as RequestInit);
+}
+
+/** The body as a web stream that reads only what is asked for. */
+function readable(req: IncomingMessage): ReadableStream<Uint8Array> {
+	// The request's own iterator would destroy the socket when left early, and with it the way back for the answer.
+	const chunks: AsyncIterator<Uint8Array> = req.iterator({ destroyOnReturn: false });
+	return new ReadableStream<Uint8Array>(
+		{
+			async pull(controller) {
+				const { done, value } = await chunks.next();
+				if (done === true) controller.close();
+				else controller.enqueue(value);
+			},
+			async cancel() {
+				await chunks.return?.();
+			},
+		},
+		{ highWaterMark: 0 },
+	);
+}
+
+async function send(response: Response, req: IncomingMessage, res: ServerResponse): Promise<void> {
+	const body = new Uint8Array(await response.arrayBuffer());
+	// A framework's own timeout may have answered, or the client may have left.
+	if (res.headersSent || res.destroyed) return;
+	res.statusCode = response.status;
+	res.setHeaders(response.headers);
+	if (req.complete || body.length === 0) res.end(body);
+	else answerEarly(body, req, res);
+}
+
+/**
+ * Answers while the body is still arriving, then closes. Closing at once would reset the connection, and a client
+ * that is busy sending would never see the answer (RFC 9112 §9.6); so a bounded rest is read and thrown away first.
+ * How long that may take is bounded by the server's `requestTimeout`.
+ */
+function answerEarly(body: Uint8Array, req: IncomingMessage, res: ServerResponse): void {
+	res.setHeader("connection", "close");
+	res.setHeader("content-length", body.length);
+	res.write(body);
+	let rest = discardBytes;
+	const finish = (): void => void res.end();
+	req.on("data", (chunk: Uint8Array) => {
+		rest -= chunk.length;
+		if (rest < 0) finish();
+	});
+	req.once("end", finish).once("close", finish).resume();
+}

@@ -1,0 +1,86 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { isCallhookError } from "../errors.ts";
+import { generateSecret, parseSecret } from "./secrets.ts";
+
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
+
+function refusal(secret: unknown): Error {
+	try {
+		parseSecret(secret as string);
+	} catch (error) {
+		if (isCallhookError(error, "ERR_CALLHOOK_INVALID_SECRET")) return error;
+		throw error;
+	}
+	throw new Error("the secret was accepted");
+}
+
+describe("parseSecret()", () => {
+	test("reads a secret with and without its prefix", () => {
+		const encoded = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+		expect(parseSecret(`whsec_${encoded}`)).toEqual(bytes(encoded));
+		expect(parseSecret(encoded)).toEqual(bytes(encoded));
+	});
+
+	test("reads 24 to 64 bytes, padded or not", () => {
+		for (const length of [24, 25, 26, 32, 63, 64]) {
+			const padded = Buffer.alloc(length, 0xfb).toString("base64");
+			expect(parseSecret(padded)).toEqual(bytes(padded));
+			expect(parseSecret(`whsec_${padded.replaceAll("=", "")}`)).toEqual(bytes(padded));
+		}
+	});
+
+	test("reads a secret with stray bits in its last character, as the Python library does", () => {
+		expect(parseSecret("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwBr")).toHaveLength(25);
+	});
+
+	test.each([0, 1, 23, 65, 1_000])("refuses a secret of %i bytes", (length) => {
+		refusal(`whsec_${Buffer.alloc(length, 7).toString("base64")}`);
+	});
+
+	test.each([
+		undefined,
+		null,
+		42,
+		"",
+		"whsec_",
+		"whsec_ MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+		"whsec_MfKQ9r8GKYqrTwjU\nPD8ILPZIo2LaLaSw",
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS-",
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwA",
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwAA=",
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw====",
+		"WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		"whsec_whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+		"whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==",
+	])("refuses %j", (secret) => {
+		refusal(secret);
+	});
+
+	test("never puts the secret into the error", () => {
+		fc.assert(
+			fc.property(
+				fc.string({ minLength: 6, unit: "binary" }),
+				fc.uint8Array({ minLength: 65 }),
+				(text, key) => {
+					for (const secret of [`whsec_!${text}`, `!${text}`, Buffer.from(key).toString("base64")]) {
+						const error = refusal(secret);
+						expect(`${error.stack} ${JSON.stringify(error)}`).not.toContain(secret.replace("whsec_", ""));
+					}
+				},
+			),
+		);
+	});
+});
+
+describe("generateSecret()", () => {
+	test("makes 32 bytes behind the prefix, different every time", () => {
+		const secrets = Array.from({ length: 100 }, generateSecret);
+		expect(new Set(secrets).size).toBe(100);
+		for (const secret of secrets) {
+			expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+			expect(parseSecret(secret)).toHaveLength(32);
+		}
+	});
+});

@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { generateSecret } from "./secrets.ts";
+import { importVerifyKey } from "./verify-key.ts";
+
+test("importVerifyKey() - imports a secret once, and forgets the oldest of too many", () => {
+	const secret = generateSecret();
+	const key = importVerifyKey(secret);
+	expect(importVerifyKey(secret)).toBe(key);
+	for (let i = 0; i < 255; i++) importVerifyKey(generateSecret());
+	expect(importVerifyKey(secret)).toBe(key);
+	importVerifyKey(generateSecret());
+	expect(importVerifyKey(secret)).not.toBe(key);
+});

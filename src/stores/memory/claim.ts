@@ -1,0 +1,60 @@
+import { createId } from "../../internal/id.ts";
+import type { Claim, ClaimRequest } from "../../outbox/ports.ts";
+import type { DeliveryRow, Tables, TargetQueue } from "./tables.ts";
+
+/** Leases due deliveries: one of each target in turn, until the limit or every target's capacity is reached. */
+export function claim(tables: Tables, request: ClaimRequest): Claim[] {
+	tables.queueDue();
+	const claims: Claim[] = [];
+	for (const group of request.groups) {
+		const active = tables.active.get(group);
+		if (active === undefined) continue;
+		const taken = new Map<TargetQueue, number>();
+		const saturated: TargetQueue[] = [];
+		while (claims.length < request.limit) {
+			const [queue] = active;
+			if (queue === undefined) break;
+			// Out now, and in again at the end: whose turn it was goes last.
+			active.delete(queue);
+			const count = taken.get(queue) ?? 0;
+			if (count >= (request.capacity.get(queue.target) ?? request.limitPerTarget)) {
+				saturated.push(queue);
+				continue;
+			}
+			const row = takeReady(queue, tables.clock.now());
+			if (row !== undefined) {
+				taken.set(queue, count + 1);
+				claims.push(lease(tables, row, request.leaseMs));
+			}
+			if (queue.ready.size > 0) active.add(queue);
+			else tables.retire(queue);
+		}
+		for (const queue of saturated) active.add(queue);
+	}
+	return claims;
+}
+
+/** The next delivery that is still to be made: cancelling leaves an entry behind, and replaying adds a second. */
+function takeReady(queue: TargetQueue, nowMs: number): DeliveryRow | undefined {
+	for (let row = queue.ready.shift(); row !== undefined; row = queue.ready.shift()) {
+		if ((row.state === "pending" || row.state === "waiting") && row.dueAtMs <= nowMs) return row;
+	}
+	return undefined;
+}
+
+function lease(tables: Tables, row: DeliveryRow, leaseMs: number): Claim {
+	const token = createId("tok");
+	row.token = token;
+	row.state = "in_flight";
+	row.attemptCount++;
+	row.dueAtMs = tables.clock.now() + leaseMs;
+	tables.claims.set(token, row);
+	return {
+		token,
+		deliveryId: row.id,
+		group: row.group,
+		target: row.target,
+		attempt: row.attemptCount,
+		event: row.event.event,
+	};
+}

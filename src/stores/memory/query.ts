@@ -1,0 +1,52 @@
+import type { DeliveryFilter, Page, PageRequest, StoredDelivery } from "../../outbox/ports.ts";
+import { type DeliveryRow, isFinal, type Tables } from "./tables.ts";
+
+/** The deliveries a filter picks, in the order they were added. */
+export function pick(tables: Tables, filter: DeliveryFilter): DeliveryRow[] {
+	const rows =
+		filter.ids === undefined
+			? [...tables.deliveries.values()]
+			: filter.ids.map((id) => tables.deliveries.get(id)).filter((row) => row !== undefined);
+	const sinceMs = filter.since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(filter.since);
+	const untilMs = filter.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(filter.until);
+	return rows.filter(
+		(row) =>
+			(filter.eventId === undefined || row.event.event.id === filter.eventId) &&
+			(filter.group === undefined || row.group === filter.group) &&
+			(filter.target === undefined || row.target === filter.target) &&
+			(filter.type === undefined || row.event.event.type === filter.type) &&
+			(filter.state === undefined || row.state === filter.state) &&
+			row.addedAtMs >= sinceMs &&
+			row.addedAtMs < untilMs,
+	);
+}
+
+/** A page of rows whose ids rise or fall; the cursor is the last id of the page before, which may be gone by now. */
+export function paginate<Row extends { readonly id: string }, Item>(
+	rows: readonly Row[],
+	{ limit = 50, cursor }: PageRequest,
+	order: "rising" | "falling",
+	show: (row: Row) => Item,
+): Page<Item> {
+	const rest =
+		cursor === undefined ? rows : rows.filter(({ id }) => (order === "rising" ? id > cursor : id < cursor));
+	const items = rest.slice(0, limit);
+	const last = items.at(-1);
+	return last === undefined || items.length === rest.length
+		? { items: items.map(show) }
+		: { items: items.map(show), cursor: last.id };
+}
+
+export function showDelivery(row: DeliveryRow): StoredDelivery {
+	const { id, event, group, target, state, attempts } = row;
+	return {
+		id,
+		eventId: event.event.id,
+		type: event.event.type,
+		group,
+		target,
+		state,
+		attempts: [...attempts],
+		...(isFinal(row) ? {} : { nextAttemptAt: new Date(row.dueAtMs).toISOString() }),
+	};
+}

@@ -1,0 +1,33 @@
+import type { Settlement } from "../../outbox/ports.ts";
+import type { Tables } from "./tables.ts";
+
+/** Writes what became of a claim; `lost` when its lease ended and another claim or nobody owns the delivery. */
+export function settle(tables: Tables, { token, to, attempt }: Settlement): "ok" | "lost" {
+	const row = tables.claims.get(token);
+	if (row === undefined || row.dueAtMs <= tables.clock.now()) return "lost";
+	if (attempt !== undefined) row.attempts.push(attempt);
+	switch (to.state) {
+		case "waiting":
+			tables.unclaim(row, "waiting");
+			row.dueAtMs = tables.clock.now() + to.retryInMs;
+			tables.schedule(row);
+			break;
+		case "routed":
+			for (const delivery of to.deliveries) tables.addDelivery(row.event, delivery);
+			tables.dissolve(row);
+			break;
+		default:
+			tables.finish(row, to.state);
+	}
+	return "ok";
+}
+
+/** Gives a claim back as if it had not been made. */
+export function release(tables: Tables, token: string): void {
+	const row = tables.claims.get(token);
+	if (row === undefined) return;
+	row.attemptCount--;
+	tables.unclaim(row, row.attemptCount === 0 ? "pending" : "waiting");
+	row.dueAtMs = tables.clock.now();
+	tables.schedule(row);
+}

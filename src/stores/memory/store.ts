@@ -1,0 +1,131 @@
+import { type Clock, systemClock } from "../../internal/clock.ts";
+import { checkNumber, checkOptions } from "../../internal/options.ts";
+import type { DeliveryState, OutboxStore } from "../../outbox/ports.ts";
+import { claim } from "./claim.ts";
+import { paginate, pick, showDelivery } from "./query.ts";
+import { release, settle } from "./settle.ts";
+import { isFinal, Tables } from "./tables.ts";
+
+/** How a memory store keeps its past. */
+export interface MemoryStoreOptions {
+	/** How many finished deliveries stay for queries and replay; older ones are forgotten. Default 1,000. */
+	readonly maxFinished?: number | undefined;
+	/** Default: the system's clock. */
+	readonly clock?: Clock | undefined;
+}
+
+/**
+ * An outbox store in the memory of this process: for tests, and where deliveries may die with the process.
+ * Unfinished deliveries are never dropped, so its size is bounded by what is still to be delivered plus `maxFinished`.
+ *
+ * @example
+ * ```ts
+ * const bus = createBus({ store: memoryStore() });
+ * ```
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
+	checkOptions("memoryStore", options, ["maxFinished", "clock"]);
+	const { maxFinished = 1_000, clock = systemClock } = options;
+	checkNumber("maxFinished", maxFinished, { min: 0 });
+	const tables = new Tables(clock, maxFinished);
+	return {
+		capabilities: { durability: "memory", transactions: false, multiProcess: false },
+		async append(events) {
+			tables.checkOpen();
+			const results = events.map(({ event, idempotencyKey, deliveries }) => {
+				const row = tables.addEvent(event, idempotencyKey);
+				if (row === undefined) return "duplicate";
+				for (const delivery of deliveries) tables.addDelivery(row, delivery);
+				if (deliveries.length === 0) tables.keepFinished(row);
+				return "stored";
+			});
+			tables.wake();
+			return results;
+		},
+		async claim(request) {
+			tables.checkOpen();
+			return claim(tables, request);
+		},
+		async extend(tokens, leaseMs) {
+			tables.checkOpen();
+			const now = clock.now();
+			return tokens.filter((token) => {
+				const row = tables.claims.get(token);
+				if (row === undefined || row.dueAtMs <= now) return false;
+				row.dueAtMs = now + leaseMs;
+				return true;
+			});
+		},
+		async settle(settlements) {
+			tables.checkOpen();
+			const results = settlements.map((settlement) => settle(tables, settlement));
+			tables.wake();
+			return results;
+		},
+		async release(tokens) {
+			tables.checkOpen();
+			for (const token of tokens) release(tables, token);
+			tables.wake();
+		},
+		async query(filter, page) {
+			tables.checkOpen();
+			return paginate(pick(tables, filter).reverse(), page, "falling", showDelivery);
+		},
+		async replay(filter) {
+			tables.checkOpen();
+			const rows = pick(tables, filter).filter(isFinal);
+			for (const row of rows) tables.revive(row);
+			tables.wake();
+			return rows.length;
+		},
+		async cancel(filter) {
+			tables.checkOpen();
+			const rows = pick(tables, filter).filter((row) => !isFinal(row));
+			for (const row of rows) tables.finish(row, "cancelled");
+			return rows.length;
+		},
+		async prune({ olderThanMs, limit }) {
+			tables.checkOpen();
+			return tables.forgetFinished(clock.now() - olderThanMs, limit);
+		},
+		async stats() {
+			tables.checkOpen();
+			const groups: Record<string, Record<DeliveryState, number>> = {};
+			for (const { group, state } of tables.deliveries.values()) {
+				groups[group] ??= { pending: 0, in_flight: 0, waiting: 0, delivered: 0, dead: 0, cancelled: 0 };
+				groups[group][state]++;
+			}
+			return { groups };
+		},
+		async nextDueInMs({ groups, capacity }) {
+			tables.checkOpen();
+			const dueAtMs = tables.nextDueAtMs(groups, capacity);
+			return dueAtMs === undefined ? undefined : Math.max(0, dueAtMs - clock.now());
+		},
+		onWake: (listener) => tables.addListener(listener),
+		endpoints: {
+			async put(record) {
+				tables.checkOpen();
+				tables.endpoints.set(record.id, record);
+				tables.wake();
+			},
+			async get(id) {
+				tables.checkOpen();
+				return tables.endpoints.get(id);
+			},
+			async list(page) {
+				tables.checkOpen();
+				return paginate([...tables.endpoints.values()], page, "rising", (record) => record);
+			},
+			async delete(id) {
+				tables.checkOpen();
+				const rows = pick(tables, { target: id }).filter((row) => !isFinal(row));
+				for (const row of rows) tables.finish(row, "cancelled");
+				return tables.endpoints.delete(id);
+			},
+		},
+		async close() {
+			tables.close();
+		},
+	};
+}

@@ -1,0 +1,279 @@
+import { CallhookError } from "../../errors.ts";
+import type { Clock } from "../../internal/clock.ts";
+import { Fifo } from "../../internal/fifo.ts";
+import { createId } from "../../internal/id.ts";
+import { MinHeap } from "../../internal/min-heap.ts";
+import type {
+	AttemptRecord,
+	DeliveryState,
+	EndpointRecord,
+	NewDelivery,
+	StoredEvent,
+} from "../../outbox/ports.ts";
+
+/** An event and the number of deliveries that need it. */
+export interface EventRow {
+	readonly event: StoredEvent;
+	readonly idempotencyKey: string | undefined;
+	readonly addedAtMs: number;
+	deliveries: number;
+}
+
+/** A delivery. */
+export interface DeliveryRow {
+	readonly id: string;
+	readonly event: EventRow;
+	readonly group: string;
+	readonly target: string;
+	/** Group, target and order key in one; `undefined` where no order is kept. */
+	readonly orderLane: string | undefined;
+	readonly addedAtMs: number;
+	state: DeliveryState;
+	attemptCount: number;
+	attempts: AttemptRecord[];
+	/** When it may be claimed: its due time, or the end of its lease while it is in flight. */
+	dueAtMs: number;
+	token: string | undefined;
+	endedAtMs: number;
+}
+
+/** The claimable deliveries of one target, oldest first. */
+export interface TargetQueue {
+	readonly group: string;
+	readonly target: string;
+	readonly ready: Fifo<DeliveryRow>;
+}
+
+const finalStates: readonly DeliveryState[] = ["delivered", "dead", "cancelled"];
+
+export function isFinal(row: DeliveryRow): boolean {
+	return finalStates.includes(row.state);
+}
+
+/** The rows of a memory store and the indexes that keep claims fast; its methods keep the two in step. */
+export class Tables {
+	readonly clock: Clock;
+	readonly events = new Map<string, EventRow>();
+	readonly deliveries = new Map<string, DeliveryRow>();
+	readonly endpoints = new Map<string, EndpointRecord>();
+	readonly claims = new Map<string, DeliveryRow>();
+	/** The targets of each group that have something ready, in the order of their turns. */
+	readonly active = new Map<string, Set<TargetQueue>>();
+	readonly #eventsByKey = new Map<string, EventRow>();
+	readonly #targets = new Map<string, TargetQueue>();
+	readonly #notYetDue = new MinHeap<{ row: DeliveryRow; dueAtMs: number }>(({ dueAtMs }) => dueAtMs);
+	/** Each order lane in use: its first unfinished delivery and those behind it. */
+	readonly #orderLanes = new Map<string, { holder: DeliveryRow; readonly behind: Fifo<DeliveryRow> }>();
+	readonly #finished = new Fifo<DeliveryRow | EventRow>();
+	readonly #maxFinished: number;
+	readonly #listeners = new Set<() => void>();
+	#isClosed = false;
+
+	constructor(clock: Clock, maxFinished: number) {
+		this.clock = clock;
+		this.#maxFinished = maxFinished;
+	}
+
+	checkOpen(): void {
+		if (this.#isClosed) {
+			throw new CallhookError("ERR_CALLHOOK_CLOSED", "The memory store is closed", { what: "store" });
+		}
+	}
+
+	close(): void {
+		this.#isClosed = true;
+		this.#listeners.clear();
+	}
+
+	addListener(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => void this.#listeners.delete(listener);
+	}
+
+	wake(): void {
+		for (const listener of this.#listeners) listener();
+	}
+
+	/** Adds an event; `undefined` when its id or its idempotency key is known. */
+	addEvent(event: StoredEvent, idempotencyKey: string | undefined): EventRow | undefined {
+		if (this.events.has(event.id)) return undefined;
+		if (idempotencyKey !== undefined && this.#eventsByKey.has(idempotencyKey)) return undefined;
+		const row: EventRow = { event, idempotencyKey, addedAtMs: this.clock.now(), deliveries: 0 };
+		this.events.set(event.id, row);
+		if (idempotencyKey !== undefined) this.#eventsByKey.set(idempotencyKey, row);
+		return row;
+	}
+
+	addDelivery(event: EventRow, { group, target, orderKey, delayMs = 0 }: NewDelivery): void {
+		const now = this.clock.now();
+		const row: DeliveryRow = {
+			id: createId("dlv"),
+			event,
+			group,
+			target,
+			orderLane: orderKey === undefined ? undefined : `${group}\n${target}\n${orderKey}`,
+			addedAtMs: now,
+			state: "pending",
+			attemptCount: 0,
+			attempts: [],
+			dueAtMs: now + delayMs,
+			token: undefined,
+			endedAtMs: 0,
+		};
+		event.deliveries++;
+		this.deliveries.set(row.id, row);
+		this.#enterOrderLane(row);
+	}
+
+	/** Makes a delivery claimable at its `dueAtMs`. */
+	schedule(row: DeliveryRow): void {
+		if (row.dueAtMs <= this.clock.now()) this.#makeReady(row);
+		else this.#notYetDue.push({ row, dueAtMs: row.dueAtMs });
+	}
+
+	/** Queues what has come due since the last call, deliveries whose lease has ended included. */
+	queueDue(): void {
+		const now = this.clock.now();
+		for (
+			let next = this.#notYetDue.peek();
+			next !== undefined && next.dueAtMs <= now;
+			next = this.#notYetDue.peek()
+		) {
+			this.#notYetDue.pop();
+			if (
+				next.row.dueAtMs === next.dueAtMs &&
+				(next.row.state === "waiting" || next.row.state === "pending")
+			) {
+				this.#makeReady(next.row);
+			}
+		}
+		for (const row of this.claims.values()) {
+			if (row.dueAtMs > now) continue;
+			this.unclaim(row, "waiting");
+			this.schedule(row);
+		}
+	}
+
+	/** When the next delivery of these groups is claimable, or a lease ends; `undefined` when none is to come. */
+	nextDueAtMs(groups: readonly string[], capacity: ReadonlyMap<string, number>): number | undefined {
+		this.queueDue();
+		for (const group of groups) {
+			for (const { target } of this.active.get(group) ?? [])
+				if (capacity.get(target) !== 0) return this.clock.now();
+		}
+		let next = this.#notYetDue.peek()?.dueAtMs;
+		for (const row of this.claims.values()) next = Math.min(next ?? row.dueAtMs, row.dueAtMs);
+		return next;
+	}
+
+	unclaim(row: DeliveryRow, state: DeliveryState): void {
+		if (row.token !== undefined) this.claims.delete(row.token);
+		row.token = undefined;
+		row.state = state;
+	}
+
+	finish(row: DeliveryRow, state: DeliveryState): void {
+		this.unclaim(row, state);
+		row.endedAtMs = this.clock.now();
+		this.#leaveOrderLane(row);
+		this.keepFinished(row);
+	}
+
+	/** Takes a delivery away that stood for a group, now that others stand in its place. */
+	dissolve(row: DeliveryRow): void {
+		this.unclaim(row, "cancelled");
+		this.#leaveOrderLane(row);
+		this.deliveries.delete(row.id);
+		row.event.deliveries--;
+		if (row.event.deliveries === 0) this.keepFinished(row.event);
+	}
+
+	/** Makes a final delivery pending again. */
+	revive(row: DeliveryRow): void {
+		row.state = "pending";
+		row.attemptCount = 0;
+		row.dueAtMs = this.clock.now();
+		this.#enterOrderLane(row);
+	}
+
+	/** Forgets at most `limit` of the oldest finished rows that ended before a moment; returns how many. */
+	forgetFinished(endedBeforeMs: number, limit: number): number {
+		const rows = this.#finished.takeAll();
+		let forgotten = 0;
+		for (const row of rows) {
+			const endedAtMs = "id" in row ? row.endedAtMs : row.addedAtMs;
+			if (forgotten < limit && endedAtMs < endedBeforeMs) forgotten += this.#forget(row);
+			else this.#finished.push(row);
+		}
+		return forgotten;
+	}
+
+	#enterOrderLane(row: DeliveryRow): void {
+		if (row.orderLane === undefined) return this.schedule(row);
+		const lane = this.#orderLanes.get(row.orderLane);
+		if (lane !== undefined) {
+			lane.behind.push(row);
+			return;
+		}
+		this.#orderLanes.set(row.orderLane, { holder: row, behind: new Fifo() });
+		this.schedule(row);
+	}
+
+	#leaveOrderLane(row: DeliveryRow): void {
+		const lane = row.orderLane === undefined ? undefined : this.#orderLanes.get(row.orderLane);
+		if (lane?.holder !== row) return;
+		for (let next = lane.behind.shift(); next !== undefined; next = lane.behind.shift()) {
+			if (isFinal(next)) continue;
+			lane.holder = next;
+			this.schedule(next);
+			return;
+		}
+		this.#orderLanes.delete(row.orderLane as string);
+	}
+
+	#makeReady(row: DeliveryRow): void {
+		const name = `${row.group}\n${row.target}`;
+		let queue = this.#targets.get(name);
+		if (queue === undefined) {
+			queue = { group: row.group, target: row.target, ready: new Fifo() };
+			this.#targets.set(name, queue);
+		}
+		queue.ready.push(row);
+		let active = this.active.get(row.group);
+		if (active === undefined) {
+			active = new Set();
+			this.active.set(row.group, active);
+		}
+		active.add(queue);
+	}
+
+	/** Forgets a target with nothing ready, so that targets of the past cost nothing. */
+	retire(queue: TargetQueue): void {
+		this.#targets.delete(`${queue.group}\n${queue.target}`);
+	}
+
+	/** Keeps a finished delivery, or an event that no delivery needs, until too many came after it. */
+	keepFinished(row: DeliveryRow | EventRow): void {
+		this.#finished.push(row);
+		while (this.#finished.size > this.#maxFinished)
+			this.#forget(this.#finished.shift() as DeliveryRow | EventRow);
+	}
+
+	/** Returns 1 when the row was still there and final, else 0: it may have been replayed in the meantime. */
+	#forget(row: DeliveryRow | EventRow): 0 | 1 {
+		if ("id" in row) {
+			if (!isFinal(row) || !this.deliveries.delete(row.id)) return 0;
+			row.event.deliveries--;
+			if (row.event.deliveries === 0) this.#forgetEvent(row.event);
+			return 1;
+		}
+		if (row.deliveries > 0 || !this.events.has(row.event.id)) return 0;
+		this.#forgetEvent(row);
+		return 1;
+	}
+
+	#forgetEvent(row: EventRow): void {
+		this.events.delete(row.event.id);
+		if (row.idempotencyKey !== undefined) this.#eventsByKey.delete(row.idempotencyKey);
+	}
+}

@@ -1,0 +1,6 @@
+/**
+ * Tools for tests of code that uses Callhook, and the suite every outbox store passes.
+ *
+ * @module
+ */
+export { type FakeClock, fakeClock } from "./fake-clock.ts";

@@ -1,0 +1,141 @@
+import { CallhookError } from "../errors.ts";
+import { checkDelayMs } from "../internal/options.ts";
+import type { OutboxDoor } from "../outbox/index.ts";
+import type { Claim, NewDelivery, Settlement } from "../outbox/ports.ts";
+import { webhookIdHeader, webhookSignatureHeader, webhookTimestampHeader } from "../signature/index.ts";
+import { createAddressGuard } from "./address-guard.ts";
+import { type BridgeOptions, readBridgeOptions } from "./bridge-options.ts";
+import { createDeliveries, type Deliveries } from "./deliveries.ts";
+import { type ActiveEndpoint, createEndpointDirectory, type Endpoints } from "./endpoints.ts";
+import { decideOutcome } from "./outcome.ts";
+import { createSender } from "./sender.ts";
+
+/** The part of a bus that a bridge needs; every `Bus` has it. */
+export interface BridgeBus {
+	readonly outbox: OutboxDoor | undefined;
+}
+
+/** Forwards chosen events of a bus to HTTP endpoints. */
+export interface WebhookBridge {
+	readonly endpoints: Endpoints;
+	readonly deliveries: Deliveries;
+	/** Resolves once no delivery is pending, in flight or waiting for a retry. */
+	idle(): Promise<void>;
+	/**
+	 * Takes no more events and starts no more attempts; waits for those under way, at most `timeoutMs` (default
+	 * 10,000), then ends them. What is unfinished stays in the store. May be called again.
+	 */
+	stop(options?: { readonly timeoutMs?: number }): Promise<void>;
+	/** The same as `stop`. */
+	[Symbol.asyncDispose](): Promise<void>;
+}
+
+const group = "webhooks";
+const routingGroup = "webhooks:routing";
+
+/**
+ * Creates a webhook bridge: from now on every event whose type matches `forward` is kept in the outbox of the bus
+ * and delivered to the endpoints that ask for it, signed as Standard Webhooks 1.0 says, at least once each.
+ *
+ * Throws ERR_CALLHOOK_STORE_REQUIRED for a bus without a store, ERR_CALLHOOK_TARGET_EXISTS for a second bridge on
+ * one bus, ERR_CALLHOOK_INVALID_OPTION and ERR_CALLHOOK_INVALID_PATTERN.
+ *
+ * @example
+ * ```ts
+ * const bridge = createWebhookBridge(bus, { forward: ["order.*"] });
+ * const endpoint = await bridge.endpoints.create({ url: "https://shop.example/hooks", events: ["order.paid"] });
+ * console.log(endpoint.secret);
+ * ```
+ */
+export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): WebhookBridge {
+	const { outbox } = bus;
+	if (outbox === undefined) {
+		throw new CallhookError(
+			"ERR_CALLHOOK_STORE_REQUIRED",
+			"A webhook bridge needs an outbox: create the bus with a store, such as memoryStore()",
+			{ where: "createWebhookBridge()" },
+		);
+	}
+	const { store, clock } = outbox;
+	const { forward, retry, timeoutMs, concurrency, userAgent, network } = readBridgeOptions(options);
+	const guard = createAddressGuard(network);
+	const sender = createSender(guard, clock);
+	const directory = createEndpointDirectory(store, guard, clock);
+
+	async function run(claim: Claim): Promise<Omit<Settlement, "token">> {
+		const endpoint = (await directory.load()).get(claim.target);
+		if (endpoint === undefined) return { to: { state: "cancelled" } };
+		const startedAtMs = clock.now();
+		const result = await sender.send({
+			...sign(endpoint, claim, startedAtMs, userAgent),
+			timeoutMs: endpoint.document.timeoutMs ?? timeoutMs,
+		});
+		const facts = { number: claim.attempt, startedAtMs, durationMs: clock.now() - startedAtMs, result };
+		return decideOutcome(facts, retry, Math.random());
+	}
+
+	// Routing has a group of its own: it waits for no slot that a hanging endpoint holds.
+	const routing = outbox.register({
+		name: routingGroup,
+		accepts: forward,
+		concurrency: 16,
+		concurrencyOf: () => 16,
+		run: async ({ event }) => ({ to: { state: "routed", deliveries: await route(event.type) } }),
+		abort: () => {},
+	});
+	const delivering = outbox.register({
+		name: group,
+		accepts: [],
+		concurrency,
+		concurrencyOf: (id) => directory.loaded.get(id)?.document.concurrency ?? 1,
+		run,
+		abort: sender.abort,
+	});
+
+	async function route(type: string): Promise<NewDelivery[]> {
+		const endpoints = [...(await directory.load()).values()];
+		return endpoints
+			.filter(({ accepts }) => accepts(type))
+			.map(({ document }) => ({ group, target: document.id }));
+	}
+
+	async function stop({
+		timeoutMs: stopAfterMs = 10_000,
+	}: {
+		readonly timeoutMs?: number;
+	} = {}): Promise<void> {
+		checkDelayMs("timeoutMs", stopAfterMs);
+		await Promise.all([routing.remove(stopAfterMs), delivering.remove(stopAfterMs)]);
+		await sender.close();
+	}
+
+	return {
+		endpoints: directory.api,
+		deliveries: createDeliveries(store, group),
+		idle: () => delivering.idle(),
+		stop,
+		[Symbol.asyncDispose]: () => stop(),
+	};
+}
+
+/** The request of one attempt: the payload of Standard Webhooks, signed for this very second. */
+function sign(
+	{ url, signer }: ActiveEndpoint,
+	{ event }: Claim,
+	nowMs: number,
+	userAgent: string,
+): { url: URL; headers: Record<string, string>; body: Uint8Array } {
+	const { id, type, time, dataJson } = event;
+	const body = Buffer.from(
+		`{"type":${JSON.stringify(type)},"timestamp":${JSON.stringify(time)},"data":${dataJson}}`,
+	);
+	const timestampSeconds = Math.floor(nowMs / 1_000);
+	const headers = {
+		"content-type": "application/json",
+		"user-agent": userAgent,
+		[webhookIdHeader]: id,
+		[webhookTimestampHeader]: String(timestampSeconds),
+		[webhookSignatureHeader]: signer.sign(id, timestampSeconds, body),
+	};
+	return { url, headers, body };
+}
