@@ -65,7 +65,8 @@ export interface DataIssue {
 /** The stable code of a {@link CallhookError}. Match on this, never on the message. */
 export type CallhookErrorCode = keyof CallhookErrorDetails;
 
-const brand: unique symbol = Symbol.for("callhook.error") as never;
+// By name, so that `isCallhookError` works across two installed copies, where `instanceof` fails.
+const brand = Symbol.for("callhook.error");
 
 /** The one error class of Callhook. */
 export class CallhookError<Code extends CallhookErrorCode = CallhookErrorCode> extends Error {
@@ -73,9 +74,6 @@ export class CallhookError<Code extends CallhookErrorCode = CallhookErrorCode> e
 	readonly code: Code;
 	/** Facts for programs; the message says the same for people. Never holds secrets. */
 	readonly details: CallhookErrorDetails[Code];
-	/** @internal Lets {@link isCallhookError} work across two installed copies, where `instanceof` fails. */
-	readonly [brand] = true;
-
 	/** @internal */
 	constructor(code: Code, message: string, details: CallhookErrorDetails[Code], options?: ErrorOptions) {
 		super(message, options);
@@ -83,8 +81,11 @@ export class CallhookError<Code extends CallhookErrorCode = CallhookErrorCode> e
 		this.details = details;
 	}
 }
-// On the prototype: an own `name` would be copied and printed beside each instance's fields.
-CallhookError.prototype.name = "CallhookError";
+// On the prototype: own properties would be printed beside the fields of every error.
+Object.defineProperties(CallhookError.prototype, {
+	name: { value: "CallhookError" },
+	[brand]: { value: true },
+});
 
 /**
  * Whether a value is a {@link CallhookError}, of the given code when one is given.
@@ -105,7 +106,7 @@ export function isCallhookError<Code extends CallhookErrorCode = CallhookErrorCo
 	return (
 		typeof value === "object" &&
 		value !== null &&
-		(value as { [brand]?: unknown })[brand] === true &&
+		(value as Record<symbol, unknown>)[brand] === true &&
 		(code === undefined || (value as CallhookError).code === code)
 	);
 }

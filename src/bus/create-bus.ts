@@ -24,7 +24,8 @@ import { checkEmitOptions, withDefaultKey } from "./emit-options.ts";
 import { type HandleOptions, readHandleOptions } from "./handler-options.ts";
 import { HandlerQueue } from "./handler-queue.ts";
 import { asyncDispose, createHandlerSubscription, type HandlerSubscription } from "./handler-subscription.ts";
-import { type Channel, createRegistry, type Plan } from "./registry.ts";
+import type { AnyCallback, Plan } from "./plan.ts";
+import { type Channel, createRegistry } from "./registry.ts";
 import { createSignals } from "./signals.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
@@ -135,9 +136,9 @@ export function createBus(options: BusOptions = {}): unknown {
 		if (signal !== undefined && typeof (signal as Partial<AbortSignal>)?.addEventListener !== "function") {
 			throw invalidOption("signal", "an AbortSignal", signal);
 		}
-		if (signal?.aborted === true) return createUnsubscribe(() => {});
+		if (signal?.aborted === true) return createUnsubscribe(() => undefined);
 		const target = once === true ? onlyOnce(callback, () => unsubscribe()) : callback;
-		const remove = registry.add({ pattern, priority, callback, target: target as Plan["callbacks"][number] });
+		const remove = registry.add({ pattern, priority, callback, target: target as AnyCallback });
 		const unsubscribe = createUnsubscribe(() => {
 			remove();
 			signal?.removeEventListener("abort", unsubscribe);

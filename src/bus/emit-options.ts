@@ -1,7 +1,7 @@
 import { CallhookError } from "../errors.ts";
 import type { EmitOptions } from "../event/index.ts";
 import { checkOptions, invalidOption } from "../internal/options.ts";
-import type { Plan } from "./registry.ts";
+import type { Plan } from "./plan.ts";
 
 const textOptions = [
 	"key",
@@ -49,7 +49,7 @@ export function withDefaultKey(
 	if (definition?.key === undefined || options?.key !== undefined) return options;
 	let key: unknown;
 	try {
-		key = definition.key(data as never);
+		key = definition.key(data);
 	} catch (cause) {
 		throw keyFailed(type, cause);
 	}

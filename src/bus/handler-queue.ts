@@ -3,11 +3,12 @@ import type { BusEvent } from "../event/index.ts";
 import type { AsyncScope } from "../internal/async-scope.ts";
 import { backoffDelayMs } from "../internal/backoff.ts";
 import { isThenable } from "../internal/deferred.ts";
+import { invalidOption } from "../internal/options.ts";
 import { createLanes, type Gate, type LaneJob, type Lanes, type RunVerdict } from "../lanes/index.ts";
 import { Attempt, type HandlerContext } from "./attempt.ts";
 import type { BusCore } from "./core.ts";
-import type { EmissionRecord } from "./emission.ts";
 import type { HandlerSettings } from "./handler-options.ts";
+import type { EventQueue, QueuedEvent } from "./plan.ts";
 
 /** What a handler has done so far. */
 export interface HandlerStats {
@@ -25,7 +26,7 @@ type HandlerFunction = (data: unknown, context: HandlerContext) => unknown;
 
 /** An event on its way through one handler. */
 interface Job extends LaneJob {
-	readonly emission: EmissionRecord;
+	readonly event: QueuedEvent;
 	/** The handler's place in the plan of the event's type. */
 	readonly index: number;
 	/** The AsyncLocalStorage context of the emit, which p-queue would lose. */
@@ -34,7 +35,7 @@ interface Job extends LaneJob {
 }
 
 /** The jobs of one handler: limits, attempts, time limits and retries. */
-export class HandlerQueue {
+export class HandlerQueue implements EventQueue {
 	readonly name: string;
 	readonly #core: BusCore;
 	readonly #handler: HandlerFunction;
@@ -59,8 +60,8 @@ export class HandlerQueue {
 		});
 	}
 
-	get lanes(): Lanes<LaneJob> {
-		return this.#lanes as unknown as Lanes<LaneJob>;
+	get lanes(): Pick<Lanes<never>, "size" | "pause" | "resume" | "idle"> {
+		return this.#lanes;
 	}
 
 	stats(): HandlerStats {
@@ -73,17 +74,16 @@ export class HandlerQueue {
 		};
 	}
 
-	/** Takes an event; it runs in a later microtask at the earliest. */
-	enqueue(emission: EmissionRecord, index: number, scope: AsyncScope): void {
-		emission.beginHandler();
+	enqueue(event: QueuedEvent, index: number, scope: AsyncScope): void {
+		event.beginHandler();
 		let lane: string | undefined;
 		try {
-			lane = this.#laneOf(emission);
+			lane = this.#laneOf(event);
 		} catch (error) {
-			this.#giveUp({ emission, index, scope, lane, attempts: 0 }, error);
+			this.#giveUp({ event, index, scope, lane, attempts: 0 }, error);
 			return;
 		}
-		this.#lanes.push({ emission, index, scope, lane, attempts: 0 });
+		this.#lanes.push({ event, index, scope, lane, attempts: 0 });
 	}
 
 	/** Gives up everything that is queued and fires the signals of what runs. */
@@ -93,18 +93,19 @@ export class HandlerQueue {
 		for (const job of this.#lanes.clear()) this.#giveUp(job, reason);
 	}
 
-	#laneOf(emission: EmissionRecord): string | undefined {
-		const key = this.#settings.key?.(emission.data, emission);
-		return key === undefined ? undefined : String(key);
+	#laneOf(event: QueuedEvent): string | undefined {
+		const key = this.#settings.key?.(event.data, event);
+		if (key === undefined || typeof key === "string") return key;
+		throw invalidOption("key", "a function that returns a string or undefined", key);
 	}
 
 	#run(job: Job): RunVerdict | Promise<RunVerdict> {
-		const attempt = new Attempt(job.emission, ++job.attempts);
+		const attempt = new Attempt(job.event, ++job.attempts);
 		this.#running.add(attempt);
 		const timer = this.#startTimer(job, attempt);
 		let result: unknown;
 		try {
-			result = job.scope.runInAsyncScope(this.#handler, undefined, job.emission.data, attempt);
+			result = job.scope.runInAsyncScope(this.#handler, undefined, job.event.data, attempt);
 		} catch (error) {
 			return this.#endAttempt(job, attempt, timer, true, error);
 		}
@@ -121,7 +122,7 @@ export class HandlerQueue {
 		return this.#core.clock.setTimeout(() => {
 			const message = `Handler "${this.name}" took longer than ${timeoutMs} ms`;
 			attempt.abort(new CallhookError("ERR_CALLHOOK_TIMEOUT", message, { timeoutMs }));
-			const info = { event: job.emission, handler: this.name, attempt: attempt.attempt, timeoutMs };
+			const info = { event: job.event, handler: this.name, attempt: attempt.attempt, timeoutMs };
 			this.#core.signals.send("handler:timeout", () => info);
 		}, timeoutMs);
 	}
@@ -137,11 +138,11 @@ export class HandlerQueue {
 		if (hasFailed) return this.#retryOrGiveUp(job, result);
 		this.#succeeded++;
 		this.#core.signals.send("handler:succeeded", () => ({
-			event: job.emission,
+			event: job.event,
 			handler: this.name,
 			attempts: job.attempts,
 		}));
-		job.emission.completeHandler(job.index, result, job.attempts);
+		job.event.completeHandler(job.index, result, job.attempts);
 		return undefined;
 	}
 
@@ -157,7 +158,7 @@ export class HandlerQueue {
 		this.#retried++;
 		const delayMs = backoffDelayMs(this.#settings.backoff, job.attempts, Math.random());
 		this.#core.signals.send("handler:retry", () => ({
-			event: job.emission,
+			event: job.event,
 			handler: this.name,
 			attempt: job.attempts,
 			delayMs,
@@ -170,7 +171,7 @@ export class HandlerQueue {
 		try {
 			return this.#settings.when?.(error) ?? true;
 		} catch (whenError) {
-			this.#report(whenError, job.emission);
+			this.#report(whenError, job.event);
 			return false;
 		}
 	}
@@ -178,13 +179,13 @@ export class HandlerQueue {
 	#giveUp(job: Job, error: unknown): void {
 		this.#failed++;
 		this.#core.signals.send("handler:failed", () => ({
-			event: job.emission,
+			event: job.event,
 			handler: this.name,
 			attempts: job.attempts,
 			error,
 		}));
-		this.#report(error, job.emission);
-		job.emission.failHandler(job.index, error, job.attempts);
+		this.#report(error, job.event);
+		job.event.failHandler(job.index, error, job.attempts);
 	}
 
 	#report(error: unknown, event: BusEvent): void {

@@ -1,25 +1,19 @@
 import { EventEmitter } from "eventemitter3";
 import type { EventDefinition, Pattern } from "../event/index.ts";
 import type { BusCore } from "./core.ts";
-import type { HandlerQueue } from "./handler-queue.ts";
-import { createUnsubscribe, type Subscription, type Unsubscribe } from "./subscription.ts";
+import type { AnyCallback, EventQueue, Plan } from "./plan.ts";
+import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
-/** All that `emit` needs to know of one event type, worked out once and kept until a subscription changes. */
-export interface Plan {
-	readonly core: BusCore;
-	readonly type: string;
-	readonly definition: EventDefinition | undefined;
-	/** The callbacks in the order they run; an emit in progress keeps the list it began with. */
-	readonly callbacks: readonly ((data: unknown, event: unknown) => unknown)[];
-	/** The pattern of each callback. */
-	readonly patterns: readonly string[];
-	readonly handlers: readonly HandlerQueue[];
-	/** The outbox targets that take this type. */
-	readonly outboxTargets: readonly string[];
-	/** Whether the clock is read during emit. `Date.now()` costs 45 ns, more than all the rest of an emit. */
-	readonly isStamped: boolean;
-	/** Whether an emit only has to run callbacks that need not know when it was. */
-	readonly isPlain: boolean;
+/** One registration, of a callback or of a handler. */
+export interface Subscription {
+	readonly pattern: Pattern;
+	/** Higher runs earlier; equal ones run in the order of registration. */
+	readonly priority: number;
+	readonly order: number;
+	/** What the user passed, for `off`. */
+	readonly callback: unknown;
+	/** What to do for an event: call this in line, or queue it there. */
+	readonly target: AnyCallback | EventQueue;
 }
 
 /** An event type with its plan; `plan` is `undefined` while it has to be worked out anew. */
@@ -65,8 +59,10 @@ const maxChannels = 10_000;
 
 /** An object without inherited properties in V8's fast mode, where a lookup is several times as fast as `Map.get`. */
 function createTable(): Record<string, Channel> {
-	function Table(): void {}
-	Table.prototype = Object.create(null);
+	function Table(): void {
+		// Only its prototype matters.
+	}
+	Table.prototype = Object.create(null) as object;
 	return new (Table as unknown as new () => Record<string, Channel>)();
 }
 
@@ -103,9 +99,9 @@ export function createRegistry(facts: BusFacts): Registry {
 			if (pattern.matches(type)) matching.push(...listSubscriptions(pattern.text));
 		}
 		matching.sort((a, b) => b.priority - a.priority || a.order - b.order);
-		const callbacks: Plan["callbacks"][number][] = [];
+		const callbacks: AnyCallback[] = [];
 		const patterns: string[] = [];
-		const handlers: HandlerQueue[] = [];
+		const handlers: EventQueue[] = [];
 		for (const { target, pattern } of matching) {
 			if (typeof target === "function") {
 				callbacks.push(target);

@@ -114,7 +114,7 @@ export function validate(type: string, schema: Schema, data: unknown): unknown {
 	const result = schema["~standard"].validate(data);
 	if (result instanceof Promise) {
 		// Nobody will read it: without this its rejection would end the process.
-		result.catch(() => {});
+		result.catch(() => undefined);
 		throw new CallhookError(
 			"ERR_CALLHOOK_ASYNC_SCHEMA",
 			`The schema of "${type}" is asynchronous; emit() validates before it returns and needs a synchronous one`,

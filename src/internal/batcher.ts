@@ -16,11 +16,11 @@ export function createBatcher<Item, Result>(
 	maxBatch: number,
 	write: (items: readonly Item[]) => Promise<readonly Result[]>,
 ): Batcher<Item, Result> {
-	let waiting: { item: Item; done: Deferred<Result> }[] = [];
+	const waiting: { item: Item; done: Deferred<Result> }[] = [];
 	let writing: Promise<void> | undefined;
 
 	async function drain(): Promise<void> {
-		await undefined;
+		await Promise.resolve();
 		while (waiting.length > 0) {
 			const batch = waiting.splice(0, maxBatch);
 			try {

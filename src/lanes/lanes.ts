@@ -107,7 +107,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	/** Limited: one of at most `concurrency` workers, each running job after job. */
 	async function work(): Promise<void> {
 		// p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
-		await undefined;
+		await Promise.resolve();
 		while (!isPaused) {
 			const job = ready.shift();
 			if (job === undefined) break;

@@ -3,7 +3,8 @@ import { type BusEvent, createPattern } from "../event/index.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { AppendResult, NewEvent, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
-import { createRelay, type TargetGroup } from "./relay.ts";
+import { createRelay } from "./relay.ts";
+import type { TargetGroup } from "./target-group.ts";
 
 /** A target group and the event types it takes. */
 export interface TargetRegistration extends TargetGroup {

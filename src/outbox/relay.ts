@@ -2,23 +2,8 @@ import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import type { Claim, DeliveryInfo, OutboxSignals, OutboxStore, Settlement } from "./ports.ts";
+import type { TargetGroup } from "./target-group.ts";
 import { createTargetLanes, type TargetLanes } from "./target-lanes.ts";
-
-/** A family of outbox targets that one piece of code runs: all webhook endpoints, say, or their router. */
-export interface TargetGroup {
-	readonly name: string;
-	/** At most so many deliveries of the group run at once in this process. */
-	readonly concurrency: number;
-	/** The same for one target. */
-	concurrencyOf(target: string): number;
-	/**
-	 * Makes one attempt, or says where the event goes from here: that is how one row in the outbox becomes a delivery
-	 * for each endpoint. Should not throw.
-	 */
-	run(claim: Claim): Promise<Omit<Settlement, "token">>;
-	/** Ends the attempts that run, soon: the relay waits no longer and gives their claims back. */
-	abort(): void;
-}
 
 export interface RelayOptions {
 	readonly store: OutboxStore;
@@ -62,7 +47,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 
 	/** One at a time: claims until nothing is due or no place is free, then sleeps until the next due time. */
 	async function pump(): Promise<void> {
-		await undefined;
+		await Promise.resolve();
 		clock.clearTimeout(dueTimer);
 		dueTimer = undefined;
 		try {
@@ -116,7 +101,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		const entry = groups.get(claim.group);
 		// The group was removed while the store was asked.
 		if (entry === undefined) return giveBack([claim.token]);
-		leaseTimer ??= clock.setTimeout(extendLeases, leaseMs / 3);
+		leaseTimer ??= clock.setTimeout(() => void extendLeases(), leaseMs / 3);
 		entry.lanes.push(claim);
 	}
 
@@ -146,7 +131,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		leaseTimer = undefined;
 		const tokens = [...groups.values()].flatMap(({ lanes }) => lanes.tokens());
 		if (tokens.length === 0) return;
-		leaseTimer = clock.setTimeout(extendLeases, leaseMs / 3);
+		leaseTimer = clock.setTimeout(() => void extendLeases(), leaseMs / 3);
 		try {
 			await store.extend(tokens, leaseMs);
 		} catch (error) {

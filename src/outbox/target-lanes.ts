@@ -1,7 +1,7 @@
 import type { Clock } from "../internal/clock.ts";
 import { createGate, createLanes, type LaneJob, type Lanes } from "../lanes/index.ts";
 import type { Claim } from "./ports.ts";
-import type { TargetGroup } from "./relay.ts";
+import type { TargetGroup } from "./target-group.ts";
 
 /** The claims of one group that this process holds, in lanes by target. */
 export interface TargetLanes {

@@ -26,7 +26,7 @@ function streamed(chunks: Iterable<Uint8Array>, headers: Record<string, string> 
 		{ highWaterMark: 0 },
 	);
 	const init = { method: "POST", headers, body, duplex: "half" };
-	return { request: new Request("http://localhost/", init as RequestInit), seen };
+	return { request: new Request("http://localhost/", init), seen };
 }
 
 function* endless(size: number): Generator<Uint8Array> {

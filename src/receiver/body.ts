@@ -19,11 +19,12 @@ export async function readBody(request: Request, maxBodyBytes: number): Promise<
 		const needed = size + value.length;
 		if (needed > maxBodyBytes) {
 			// Not awaited, since a source may take its time to stop; and how it stops is of no interest any more.
-			reader.cancel().catch(() => {});
+			reader.cancel().catch(() => undefined);
 			throw tooLarge(maxBodyBytes);
 		}
-		if (needed > buffer.length)
+		if (needed > buffer.length) {
 			buffer = grow(buffer, Math.min(Math.max(needed, buffer.length * 2), maxBodyBytes));
+		}
 		buffer.set(value, size);
 		size = needed;
 	}

@@ -1,5 +1,6 @@
 import { type EventEmitter, once } from "node:events";
 import {
+	Agent,
 	type ClientRequest,
 	createServer,
 	type IncomingMessage,
@@ -229,6 +230,21 @@ describe("toNodeHandler() - a body over the limit", () => {
 			const socket = connect(port, "127.0.0.1").pause();
 			await new Promise((resolve) => socket.write(bytes, resolve));
 			expect((await socket.toArray()).join("")).toMatch(/^HTTP\/1\.1 413 /);
+		}
+	});
+
+	test("that has arrived in full: the connection still serves the next request", async () => {
+		const { port } = await setup({ options: { maxBodyBytes: 1_000 } });
+		const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+		onTestFinished(() => agent.destroy());
+		for (const [sentBody, status] of [
+			[" ".repeat(60_000), 413],
+			[body, 204],
+		] as const) {
+			const sent = request({ host: "127.0.0.1", port, method: "POST", headers: signed, agent });
+			sent.setHeader("transfer-encoding", "chunked");
+			sent.end(sentBody);
+			expect((await answerTo(sent)).status).toBe(status);
 		}
 	});
 

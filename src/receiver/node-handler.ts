@@ -14,8 +14,7 @@ const discardBytes = 33_554_432;
  *
  * @example
  * ```ts
- * http.createServer(toNodeHandler(receiver)).listen(8080);
- * app.post("/webhooks", toNodeHandler(receiver)); // Express: before app.use(express.json())
+ * createServer(toNodeHandler(receiver)).listen(8080); // Express: app.post(path, …) before app.use(express.json())
  * ```
  */
 export function toNodeHandler(receiver: Receiver): (req: IncomingMessage, res: ServerResponse) => void {
@@ -31,8 +30,8 @@ export function toNodeHandler(receiver: Receiver): (req: IncomingMessage, res: S
 
 async function respond(receiver: Receiver, req: IncomingMessage): Promise<Response> {
 	// Decoding counts as reading: the stream then yields text, from which the bytes cannot be had back.
-	if (req.readableDidRead || req.readableEnded || typeof req.readableEncoding === "string")
-		return refuseReadBody();
+	const isDecoded = typeof req.readableEncoding === "string";
+	if (req.readableDidRead || req.readableEnded || isDecoded) return refuseReadBody();
 	// The one method that node:http lets through and a web Request does not.
 	if (req.method === "TRACE") return refuseMethod();
 	return receiver.fetch(toRequest(req));
@@ -42,8 +41,9 @@ function toRequest(req: IncomingMessage): Request {
 	const { method = "GET", rawHeaders } = req;
 	const headers = new Headers();
 	// Not `req.headers`, which drops all but the first of some repeated headers.
-	for (let i = 0; i < rawHeaders.length; i += 2)
+	for (let i = 0; i < rawHeaders.length; i += 2) {
 		headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
+	}
 	// The host is whatever the sender claims, so the URL does not repeat it; "*" and absolute forms have no path.
 	const url = `http://localhost${req.url?.startsWith("/") ? req.url : "/"}`;
 	const body = method === "GET" || method === "HEAD" ? null : readable(req);
@@ -58,9 +58,9 @@ function readable(req: IncomingMessage): ReadableStream<Uint8Array> {
 	return new ReadableStream<Uint8Array>(
 		{
 			async pull(controller) {
-				const { done, value } = await chunks.next();
-				if (done === true) controller.close();
-				else controller.enqueue(value);
+				const next = await chunks.next();
+				if (next.done === true) controller.close();
+				else controller.enqueue(next.value);
 			},
 			async cancel() {
 				await chunks.return?.();

@@ -2,7 +2,7 @@ import { type CallhookErrorCode, isCallhookError } from "../errors.ts";
 import type { Catalog } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
-// Not through the index, which also leads to sign.ts and so to node:crypto: a receiver runs on workers too.
+// The door for verifying; the index is the one for signing, and loads node:crypto.
 import { createVerifier } from "../signature/verify.ts";
 import { refuse, refuseMethod, refuseReadBody } from "./answers.ts";
 import { readBody } from "./body.ts";

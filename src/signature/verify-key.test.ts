@@ -6,8 +6,8 @@ test("importVerifyKey() - imports a secret once, and forgets the oldest of too m
 	const secret = generateSecret();
 	const key = importVerifyKey(secret);
 	expect(importVerifyKey(secret)).toBe(key);
-	for (let i = 0; i < 255; i++) importVerifyKey(generateSecret());
+	for (let i = 0; i < 255; i++) void importVerifyKey(generateSecret());
 	expect(importVerifyKey(secret)).toBe(key);
-	importVerifyKey(generateSecret());
+	void importVerifyKey(generateSecret());
 	expect(importVerifyKey(secret)).not.toBe(key);
 });

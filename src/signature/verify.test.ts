@@ -238,6 +238,8 @@ describe("verifyWebhook() - options", () => {
 });
 
 describe("verifyWebhook() - properties", () => {
+	const character = fc.nat(0x24f).map((code) => String.fromCharCode(code));
+
 	beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: timestamp * 1_000 }));
 	afterEach(() => void vi.useRealTimers());
 
@@ -273,26 +275,21 @@ describe("verifyWebhook() - properties", () => {
 	test("a change of any one character of a header is refused with a signature code", async () => {
 		const name = fc.constantFrom("webhook-id", "webhook-timestamp", "webhook-signature");
 		await fc.assert(
-			fc.asyncProperty(
-				name,
-				fc.nat(),
-				fc.string({ minLength: 1, maxLength: 1, unit: "binary" }),
-				async (key, at, character) => {
-					const value = headers[key];
-					const index = at % value.length;
-					const changed = value.slice(0, index) + character + value.slice(index + 1);
-					fc.pre(changed !== value);
-					await expect(verify({ headers: { ...headers, [key]: changed } })).rejects.toMatchObject({
-						code: expect.stringMatching(/^ERR_CALLHOOK_SIGNATURE_/),
-					});
-				},
-			),
+			fc.asyncProperty(name, fc.nat(), character, async (key, at, other) => {
+				const value = headers[key];
+				const index = at % value.length;
+				const changed = value.slice(0, index) + other + value.slice(index + 1);
+				fc.pre(changed !== value);
+				await expect(verify({ headers: { ...headers, [key]: changed } })).rejects.toMatchObject({
+					code: expect.stringMatching(/^ERR_CALLHOOK_SIGNATURE_/),
+				});
+			}),
 			{ numRuns: 500 },
 		);
 	});
 
 	test("arbitrary headers are refused with a signature code and nothing else", async () => {
-		const value = fc.oneof(fc.string({ unit: "binary" }), fc.constant(undefined), fc.array(fc.string()));
+		const value = fc.oneof(fc.string({ unit: character }), fc.constant(undefined), fc.array(fc.string()));
 		const given = fc.record({ "webhook-id": value, "webhook-timestamp": value, "webhook-signature": value });
 		await fc.assert(
 			fc.asyncProperty(given, async (arbitrary) => {

@@ -32,6 +32,9 @@ export interface BridgeSettings {
 	readonly network: AddressGuardOptions | undefined;
 }
 
+/** `Array.isArray`, which would make `any[]` of a readonly array. */
+const isArray: (value: unknown) => value is readonly unknown[] = Array.isArray;
+
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
 const defaultDelaysMs = [
@@ -56,13 +59,13 @@ export function readBridgeOptions(options: BridgeOptions): BridgeSettings {
 		userAgent = "callhook",
 		network,
 	} = options ?? {};
-	if (!Array.isArray(forward) || forward.length === 0) {
+	if (!isArray(forward) || forward.length === 0) {
 		throw invalidOption("forward", "an array with at least one pattern", forward);
 	}
 	for (const text of forward) createPattern(text, "forward");
 	checkOptions("retry", retry, ["delaysMs", "jitter"]);
 	const { delaysMs = defaultDelaysMs, jitter = 0.2 } = retry ?? {};
-	if (!Array.isArray(delaysMs)) throw invalidOption("retry.delaysMs", "an array of milliseconds", delaysMs);
+	if (!isArray(delaysMs)) throw invalidOption("retry.delaysMs", "an array of milliseconds", delaysMs);
 	for (const [index, delayMs] of delaysMs.entries()) {
 		if (delayMs === undefined) throw invalidOption(`retry.delaysMs[${index}]`, "a number", delayMs);
 		checkDelayMs(`retry.delaysMs[${index}]`, delayMs);

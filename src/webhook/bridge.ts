@@ -81,7 +81,7 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 		concurrency: 16,
 		concurrencyOf: () => 16,
 		run: async ({ event }) => ({ to: { state: "routed", deliveries: await route(event.type) } }),
-		abort: () => {},
+		abort: () => undefined,
 	});
 	const delivering = outbox.register({
 		name: group,

@@ -35,6 +35,9 @@ export interface EndpointDocument extends Endpoint {
 	readonly secret: string;
 }
 
+/** The checked input, with its defaults. */
+type EndpointFields = Omit<Endpoint, "id" | "createdAt"> & Pick<EndpointInput, "secret">;
+
 const pattern = z.string().superRefine((text, context) => {
 	try {
 		createPattern(text, "endpoints.create()");
@@ -51,7 +54,7 @@ const secret = z.string().superRefine((text, context) => {
 	}
 });
 
-const endpointInput = z.strictObject({
+const endpointInput: z.ZodType<EndpointFields> = z.strictObject({
 	url: z.url({ protocol: /^https?$/, error: "expected an http or https URL" }).max(2_048),
 	events: z.array(pattern).min(1).max(200),
 	description: z.string().max(1_000).optional(),
@@ -61,7 +64,7 @@ const endpointInput = z.strictObject({
 });
 
 /** Checks an endpoint's fields; throws ERR_CALLHOOK_INVALID_ENDPOINT with an issue for each bad one. */
-export function readEndpointInput(input: unknown): z.output<typeof endpointInput> {
+export function readEndpointInput(input: unknown): EndpointFields {
 	const result = endpointInput.safeParse(input);
 	if (result.success) return result.data;
 	throw invalidEndpoint(

@@ -57,7 +57,7 @@ export function createEndpointDirectory(
 		let cursor: string | undefined;
 		do {
 			const page = await records.list({ limit: 1_000, cursor });
-			for (const { id, document } of page.items) loaded.set(id, activate(JSON.parse(document)));
+			for (const { id, document } of page.items) loaded.set(id, activate(readDocument(document)));
 			cursor = page.cursor;
 		} while (cursor !== undefined);
 	}
@@ -91,11 +91,11 @@ export function createEndpointDirectory(
 		},
 		async get(id) {
 			const record = await records.get(id);
-			return record && showEndpoint(JSON.parse(record.document));
+			return record && showEndpoint(readDocument(record.document));
 		},
 		async list(page) {
 			const { items, cursor } = await records.list(readPage(page));
-			const endpoints = items.map(({ document }) => showEndpoint(JSON.parse(document)));
+			const endpoints = items.map(({ document }) => showEndpoint(readDocument(document)));
 			return cursor === undefined ? { items: endpoints } : { items: endpoints, cursor };
 		},
 		async delete(id) {
@@ -116,6 +116,10 @@ async function checkUrl(guard: AddressGuard, url: string): Promise<void> {
 		if (syscall === undefined && code !== "ENOTFOUND") throw error;
 		throw invalidEndpoint([{ path: "url", message: `its host cannot be resolved (${code})` }]);
 	}
+}
+
+function readDocument(document: string): EndpointDocument {
+	return JSON.parse(document) as EndpointDocument;
 }
 
 function activate(document: EndpointDocument): ActiveEndpoint {

@@ -59,7 +59,7 @@ export function createSender(guard: AddressGuard, clock: Clock): Sender {
 						path: `${url.pathname}${url.search}`,
 						method: "POST",
 						headers,
-						body: body as Buffer,
+						body,
 					},
 					exchange,
 				);

@@ -16,7 +16,9 @@ export function settle(tables: Tables, { token, to, attempt }: Settlement): "ok"
 			for (const delivery of to.deliveries) tables.addDelivery(row.event, delivery);
 			tables.dissolve(row);
 			break;
-		default:
+		case "delivered":
+		case "dead":
+		case "cancelled":
 			tables.finish(row, to.state);
 	}
 	return "ok";

@@ -53,12 +53,12 @@ export function isFinal(row: DeliveryRow): boolean {
 /** The rows of a memory store and the indexes that keep claims fast; its methods keep the two in step. */
 export class Tables {
 	readonly clock: Clock;
-	readonly events = new Map<string, EventRow>();
-	readonly deliveries = new Map<string, DeliveryRow>();
-	readonly endpoints = new Map<string, EndpointRecord>();
-	readonly claims = new Map<string, DeliveryRow>();
+	readonly events: Map<string, EventRow> = new Map();
+	readonly deliveries: Map<string, DeliveryRow> = new Map();
+	readonly endpoints: Map<string, EndpointRecord> = new Map();
+	readonly claims: Map<string, DeliveryRow> = new Map();
 	/** The targets of each group that have something ready, in the order of their turns. */
-	readonly active = new Map<string, Set<TargetQueue>>();
+	readonly active: Map<string, Set<TargetQueue>> = new Map();
 	readonly #eventsByKey = new Map<string, EventRow>();
 	readonly #targets = new Map<string, TargetQueue>();
 	readonly #notYetDue = new MinHeap<{ row: DeliveryRow; dueAtMs: number }>(({ dueAtMs }) => dueAtMs);

@@ -1,0 +1,17 @@
+import type { Claim, Settlement } from "./ports.ts";
+
+/** A family of outbox targets that one piece of code runs: all webhook endpoints, say, or their router. */
+export interface TargetGroup {
+	readonly name: string;
+	/** At most so many deliveries of the group run at once in this process. */
+	readonly concurrency: number;
+	/** The same for one target. */
+	concurrencyOf(target: string): number;
+	/**
+	 * Makes one attempt, or says where the event goes from here: that is how one row in the outbox becomes a delivery
+	 * for each endpoint. Should not throw.
+	 */
+	run(claim: Claim): Promise<Omit<Settlement, "token">>;
+	/** Ends the attempts that run, soon: the relay waits no longer and gives their claims back. */
+	abort(): void;
+}
