@@ -73,19 +73,19 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * ```
 	 */
 	on<const Text extends string>(
-		pattern: Text & CheckedPattern<Events, Text>,
+		pattern: CheckedPattern<Events, Text>,
 		callback: Callback<Events, MatchingType<Events, Text>>,
 		options?: OnOptions,
 	): Unsubscribe;
 	/** The same as `on` with `once: true`. */
 	once<const Text extends string>(
-		pattern: Text & CheckedPattern<Events, Text>,
+		pattern: CheckedPattern<Events, Text>,
 		callback: Callback<Events, MatchingType<Events, Text>>,
 		options?: Omit<OnOptions, "once">,
 	): Unsubscribe;
 	/** Ends every subscription of this callback or handler function under this pattern. */
 	off<const Text extends string>(
-		pattern: Text & CheckedPattern<Events, Text>,
+		pattern: CheckedPattern<Events, Text>,
 		callback: Callback<Events, MatchingType<Events, Text>> | Handler<Events, MatchingType<Events, Text>>,
 	): void;
 	/**
@@ -102,7 +102,7 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * ```
 	 */
 	handle<const Text extends string>(
-		pattern: Text & CheckedPattern<Events, Text>,
+		pattern: CheckedPattern<Events, Text>,
 		handler: Handler<Events, MatchingType<Events, Text>>,
 		options?: HandleOptions<Events[MatchingType<Events, Text>], EventOf<Events, MatchingType<Events, Text>>>,
 	): HandlerSubscription;

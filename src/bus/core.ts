@@ -15,6 +15,8 @@ export interface ErrorContext {
 export interface BusCore {
 	readonly source: string;
 	readonly clock: Clock;
+	/** When the bus was made. */
+	readonly startedAtMs: number;
 	readonly signals: Signals;
 	readonly work: OpenWork;
 	/** The one sink nothing escapes; never throws. */

@@ -66,7 +66,7 @@ export function createBus(options: BusOptions = {}): unknown {
 			report: (error, name) => report(error, { source: "outbox", name }),
 			send: signals.send,
 		});
-	const core: BusCore = { source, clock, signals, report, work: new OpenWork() };
+	const core: BusCore = { source, clock, startedAtMs: clock.now(), signals, report, work: new OpenWork() };
 	const registry = createRegistry({
 		core,
 		checkType,
@@ -85,7 +85,7 @@ export function createBus(options: BusOptions = {}): unknown {
 		checkOpen();
 		checkName(type, "emit()");
 		if (catalog !== undefined && catalog.get(type) === undefined) throw unknownEventType(type, catalog.types);
-		if (!isEventType(type)) throw invalidEventType(type);
+		if (!isEventType(type)) throw invalidEventType(type, "emit()");
 	}
 
 	function readPattern(text: string, where: string): Pattern {
@@ -93,13 +93,13 @@ export function createBus(options: BusOptions = {}): unknown {
 		const pattern = createPattern(text, where);
 		if (catalog === undefined || catalog.types.some((type) => pattern.matches(type))) return pattern;
 		if (pattern.isExact) throw unknownEventType(text, catalog.types);
-		throw invalidPattern(text, "no event type of the catalog matches it");
+		throw invalidPattern(text, where, "no event type of the catalog matches it");
 	}
 
 	function dispatch(channel: Channel, data: unknown, emitOptions: EmitOptions | undefined): EmissionRecord {
 		const plan = channel.plan ?? registry.plan(channel);
 		if (!plan.isPlain || emitOptions !== undefined) return dispatchFully(plan, data, emitOptions);
-		const emission = new EmissionRecord(plan, data, undefined, 0);
+		const emission = new EmissionRecord(plan, data, undefined);
 		emission.runCallbacks(plan.callbacks, data);
 		return emission;
 	}
@@ -111,7 +111,7 @@ export function createBus(options: BusOptions = {}): unknown {
 		const emitOptions = withDefaultKey(plan, data, given);
 		// Written before the callbacks run, so that none of them can change what the outbox keeps.
 		const payload = outboxTargets.length > 0 ? serialize(type, data, emitOptions?.metadata) : undefined;
-		const emission = new EmissionRecord(plan, data, emitOptions, plan.isStamped ? clock.now() : 0);
+		const emission = new EmissionRecord(plan, data, emitOptions);
 		emission.runCallbacks(plan.callbacks, data);
 		if (plan.handlers.length > 0) queueForHandlers(plan, emission);
 		if (payload !== undefined && outbox !== undefined) {
@@ -138,10 +138,12 @@ export function createBus(options: BusOptions = {}): unknown {
 		}
 		if (signal?.aborted === true) return createUnsubscribe(() => undefined);
 		const target = once === true ? onlyOnce(callback, () => unsubscribe()) : callback;
-		const remove = registry.add({ pattern, priority, callback, target: target as AnyCallback });
-		const unsubscribe = createUnsubscribe(() => {
-			remove();
-			signal?.removeEventListener("abort", unsubscribe);
+		const unsubscribe = registry.add({
+			pattern,
+			priority,
+			callback,
+			target: target as AnyCallback,
+			onEnd: () => signal?.removeEventListener("abort", unsubscribe),
 		});
 		signal?.addEventListener("abort", unsubscribe);
 		return unsubscribe;
@@ -156,9 +158,15 @@ export function createBus(options: BusOptions = {}): unknown {
 		if (typeof handler !== "function") throw invalidOption("handler", "a function", handler);
 		const settings = readHandleOptions(handleOptions, handler.name || text);
 		const queue = new HandlerQueue(core, handler as never, settings, gate);
-		const remove = registry.add({ pattern, priority: 0, callback: handler, target: queue });
+		const unsubscribe = registry.add({
+			pattern,
+			priority: 0,
+			callback: handler,
+			target: queue,
+			onEnd: () => void queue.finished().then(() => queues.delete(queue)),
+		});
 		queues.add(queue);
-		return createHandlerSubscription(queue, remove, () => queues.delete(queue));
+		return createHandlerSubscription(queue, unsubscribe);
 	}
 
 	function handlerStats(): DrainReport["handlers"] {
@@ -170,14 +178,22 @@ export function createBus(options: BusOptions = {}): unknown {
 		registry.forgetPlans();
 	}
 
-	async function drain({ timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<DrainReport> {
+	async function drain(drainOptions: { readonly timeoutMs?: number } = {}): Promise<DrainReport> {
+		checkOptions("drain", drainOptions, ["timeoutMs"]);
+		const { timeoutMs } = drainOptions;
 		checkDelayMs("timeoutMs", timeoutMs);
 		let timer: unknown;
+		let isLate = false;
 		const timeout = new Promise<void>((resolve) => {
-			if (timeoutMs !== undefined) timer = clock.setTimeout(resolve, timeoutMs);
+			if (timeoutMs === undefined) return;
+			timer = clock.setTimeout(() => {
+				isLate = true;
+				resolve();
+			}, timeoutMs);
 		});
 		const startedMs = clock.now();
-		await Promise.race([timeout, core.work.idle()]);
+		// Again when who awaited the last emission has emitted anew meanwhile.
+		while (core.work.count > 0 && !isLate) await Promise.race([timeout, core.work.idle()]);
 		clock.clearTimeout(timer);
 		closeIntake();
 		const leftMs =

@@ -23,7 +23,7 @@ export function checkEmitOptions(options: EmitOptions): void {
 	if (id !== undefined && !(typeof id === "string" && safeId.test(id))) {
 		throw invalidOption("id", "1 to 256 printable ASCII characters without space and dot", id);
 	}
-	if (time !== undefined && Number.isNaN(new Date(time).getTime())) {
+	if (time !== undefined && !isTime(time)) {
 		throw invalidOption("time", "a Date, a time in RFC 3339 or milliseconds since 1970", time);
 	}
 	if (
@@ -40,13 +40,21 @@ export function checkEmitOptions(options: EmitOptions): void {
 	}
 }
 
-/** Adds the catalog's default key to what was said of an event. */
+function isTime(time: unknown): boolean {
+	if (typeof time !== "string" && typeof time !== "number" && !(time instanceof Date)) return false;
+	return !Number.isNaN(new Date(time).getTime());
+}
+
+/** What was said of an event, as it is now, with the catalog's default key. */
 export function withDefaultKey(
 	{ type, definition }: Plan,
 	data: unknown,
 	options: EmitOptions | undefined,
 ): EmitOptions | undefined {
-	if (definition?.key === undefined || options?.key !== undefined) return options;
+	if (definition?.key === undefined || options?.key !== undefined) {
+		// The caller may use one object for many emits and change it in between.
+		return options && { ...options };
+	}
 	let key: unknown;
 	try {
 		key = definition.key(data);

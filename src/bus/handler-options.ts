@@ -1,4 +1,4 @@
-import type { BusEvent } from "../event/index.ts";
+import { type BusEvent, checkName } from "../event/index.ts";
 import type { Backoff } from "../internal/backoff.ts";
 import {
 	checkDelayMs,
@@ -65,7 +65,7 @@ export function readHandleOptions(
 		timeoutMs,
 		retry,
 	} = options ?? {};
-	if (typeof name !== "string" || name === "") throw invalidOption("name", "a non-empty string", name);
+	checkName(name, "handle()", "handler name");
 	checkNumber("concurrency", concurrency, { min: 1, infinity: true });
 	checkFunction("key", key);
 	checkDelayMs("timeoutMs", timeoutMs, 1);

@@ -5,7 +5,7 @@ import { backoffDelayMs } from "../internal/backoff.ts";
 import { isThenable } from "../internal/deferred.ts";
 import { invalidOption } from "../internal/options.ts";
 import { createLanes, type Gate, type LaneJob, type Lanes, type RunVerdict } from "../lanes/index.ts";
-import { Attempt, type HandlerContext } from "./attempt.ts";
+import { Attempt, type AttemptHost, type HandlerContext } from "./attempt.ts";
 import type { BusCore } from "./core.ts";
 import type { HandlerSettings } from "./handler-options.ts";
 import type { EventQueue, QueuedEvent } from "./plan.ts";
@@ -41,8 +41,8 @@ export class HandlerQueue implements EventQueue {
 	readonly #handler: HandlerFunction;
 	readonly #settings: HandlerSettings;
 	readonly #lanes: Lanes<Job>;
-	readonly #running = new Set<Attempt>();
-	#stopReason: CallhookError | undefined;
+	readonly #host: AttemptHost = { watched: new Set(), stopReason: undefined };
+	#running = 0;
 	#succeeded = 0;
 	#failed = 0;
 	#retried = 0;
@@ -69,7 +69,7 @@ export class HandlerQueue implements EventQueue {
 			succeeded: this.#succeeded,
 			failed: this.#failed,
 			retried: this.#retried,
-			running: this.#running.size,
+			running: this.#running,
 			queued: this.#lanes.size,
 		};
 	}
@@ -78,6 +78,8 @@ export class HandlerQueue implements EventQueue {
 		event.beginHandler();
 		let lane: string | undefined;
 		try {
+			// A callback of this very emit has closed the bus.
+			if (this.#host.stopReason !== undefined) throw this.#host.stopReason;
 			lane = this.#laneOf(event);
 		} catch (error) {
 			this.#giveUp({ event, index, scope, lane, attempts: 0 }, error);
@@ -86,10 +88,16 @@ export class HandlerQueue implements EventQueue {
 		this.#lanes.push({ event, index, scope, lane, attempts: 0 });
 	}
 
+	/** Resolves once it has nothing left, an event of the emit in progress included. */
+	async finished(): Promise<void> {
+		await Promise.resolve();
+		await this.#lanes.idle();
+	}
+
 	/** Gives up everything that is queued and fires the signals of what runs. */
 	abort(reason: CallhookError): void {
-		this.#stopReason = reason;
-		for (const attempt of this.#running) attempt.abort(reason);
+		this.#host.stopReason = reason;
+		for (const attempt of this.#host.watched) attempt.stop(reason);
 		for (const job of this.#lanes.clear()) this.#giveUp(job, reason);
 	}
 
@@ -100,16 +108,18 @@ export class HandlerQueue implements EventQueue {
 	}
 
 	#run(job: Job): RunVerdict | Promise<RunVerdict> {
-		const attempt = new Attempt(job.event, ++job.attempts);
-		this.#running.add(attempt);
+		const attempt = new Attempt(job.event, ++job.attempts, this.#host);
+		this.#running++;
 		const timer = this.#startTimer(job, attempt);
 		let result: unknown;
+		let isPending: boolean;
 		try {
 			result = job.scope.runInAsyncScope(this.#handler, undefined, job.event.data, attempt);
+			isPending = isThenable(result);
 		} catch (error) {
 			return this.#endAttempt(job, attempt, timer, true, error);
 		}
-		if (!isThenable(result)) return this.#endAttempt(job, attempt, timer, false, result);
+		if (!isPending) return this.#endAttempt(job, attempt, timer, false, result);
 		return Promise.resolve(result).then(
 			(value) => this.#endAttempt(job, attempt, timer, false, value),
 			(error) => this.#endAttempt(job, attempt, timer, true, error),
@@ -129,10 +139,11 @@ export class HandlerQueue implements EventQueue {
 
 	/** The function has really settled: only now may its slot and its lane be free. */
 	#endAttempt(job: Job, attempt: Attempt, timer: unknown, hasFailed: boolean, result: unknown): RunVerdict {
-		this.#running.delete(attempt);
+		this.#running--;
+		attempt.end();
 		if (timer !== undefined) this.#core.clock.clearTimeout(timer);
 		// An attempt that timed out has failed, whatever the function came back with.
-		if (attempt.abortReason !== undefined && attempt.abortReason !== this.#stopReason) {
+		if (attempt.abortReason !== undefined) {
 			return this.#retryOrGiveUp(job, attempt.abortReason);
 		}
 		if (hasFailed) return this.#retryOrGiveUp(job, result);
@@ -149,7 +160,7 @@ export class HandlerQueue implements EventQueue {
 	#retryOrGiveUp(job: Job, error: unknown): RunVerdict {
 		if (
 			job.attempts >= this.#settings.attempts ||
-			this.#stopReason !== undefined ||
+			this.#host.stopReason !== undefined ||
 			!this.#isWorthRetry(job, error)
 		) {
 			this.#giveUp(job, error);

@@ -27,14 +27,12 @@ export const asyncDispose: typeof Symbol.asyncDispose =
 export function createHandlerSubscription(
 	queue: HandlerQueue,
 	unsubscribe: Unsubscribe,
-	onStopped: () => void,
 ): HandlerSubscription {
 	const { lanes } = queue;
 	async function stop(): Promise<void> {
 		unsubscribe();
 		lanes.resume();
-		await lanes.idle();
-		onStopped();
+		await queue.finished();
 	}
 	return {
 		name: queue.name,

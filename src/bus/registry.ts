@@ -14,6 +14,8 @@ export interface Subscription {
 	readonly callback: unknown;
 	/** What to do for an event: call this in line, or queue it there. */
 	readonly target: AnyCallback | EventQueue;
+	/** Called when the registration has ended, however that came. */
+	readonly onEnd?: () => void;
 }
 
 /** An event type with its plan; `plan` is `undefined` while it has to be worked out anew. */
@@ -160,6 +162,7 @@ export function createRegistry(facts: BusFacts): Registry {
 				registrations.off(pattern.text, unsubscribe);
 				if (registrations.listenerCount(pattern.text) === 0) wildcards.delete(pattern.text);
 				invalidate(pattern);
+				details.onEnd?.();
 			});
 			subscriptions.set(unsubscribe, { ...details, order: nextOrder++ });
 			registrations.on(pattern.text, unsubscribe);
@@ -178,9 +181,11 @@ export function createRegistry(facts: BusFacts): Registry {
 			),
 		forgetPlans,
 		clear() {
+			const ended = registrations.eventNames().flatMap(listSubscriptions);
 			registrations.removeAllListeners();
 			wildcards.clear();
 			forgetPlans();
+			for (const { onEnd } of ended) onEnd?.();
 		},
 	};
 }

@@ -1,6 +1,7 @@
 import { EventEmitter } from "eventemitter3";
 import type { BusEvent } from "../event/index.ts";
 import { isThenable } from "../internal/deferred.ts";
+import { invalidOption } from "../internal/options.ts";
 import type { OutboxSignals } from "../outbox/ports.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
@@ -51,6 +52,7 @@ export function createSignals(report: (error: unknown, signal: string) => void):
 	const emitter = new EventEmitter();
 	return {
 		observe(name, observer) {
+			if (typeof observer !== "function") throw invalidOption("observer", "a function", observer);
 			const listener = (info: LifecycleSignals[typeof name]): void => {
 				try {
 					const result = observer(info);

@@ -1,4 +1,5 @@
 import { CallhookError, type DataIssue } from "../errors.ts";
+import { isThenable } from "../internal/deferred.ts";
 import { checkFunction, checkOptions, invalidOption } from "../internal/options.ts";
 import { checkName, isEventType } from "./pattern.ts";
 import type { InputOf, OutputOf, Schema, SchemaIssue } from "./schema.ts";
@@ -57,7 +58,7 @@ export function defineEvents<const Schemas extends Record<string, Schema>>(
 	const byType = new Map<string, EventDefinition>();
 	for (const [type, definition] of Object.entries<unknown>(definitions)) {
 		checkName(type, "defineEvents()");
-		if (!isEventType(type)) throw invalidEventType(type);
+		if (!isEventType(type)) throw invalidEventType(type, "defineEvents()");
 		byType.set(type, readDefinition(type, definition));
 	}
 	const types = Object.freeze([...byType.keys()]);
@@ -72,10 +73,10 @@ export function defineEvents<const Schemas extends Record<string, Schema>>(
 	};
 }
 
-export function invalidEventType(type: string): CallhookError {
+export function invalidEventType(type: string, where: string): CallhookError {
 	return new CallhookError(
 		"ERR_CALLHOOK_INVALID_EVENT_TYPE",
-		`"${type}" is not an event type: expected segments of letters, digits, "_" and "-", separated by single dots`,
+		`${where} got "${type}", which is not an event type: expected segments of letters, digits, "_" and "-", separated by single dots`,
 		{ type },
 	);
 }
@@ -112,9 +113,9 @@ function isSchema(value: unknown): value is Schema {
 /** Validates data against one schema, synchronously. */
 export function validate(type: string, schema: Schema, data: unknown): unknown {
 	const result = schema["~standard"].validate(data);
-	if (result instanceof Promise) {
+	if (isThenable(result)) {
 		// Nobody will read it: without this its rejection would end the process.
-		result.catch(() => undefined);
+		Promise.resolve(result).catch(() => undefined);
 		throw new CallhookError(
 			"ERR_CALLHOOK_ASYNC_SCHEMA",
 			`The schema of "${type}" is asynchronous; emit() validates before it returns and needs a synchronous one`,

@@ -6,13 +6,15 @@ export type EventType<Events> = keyof Events & string;
 
 /** The event types a pattern matches; `never` when there is none. */
 export type MatchingType<Events, Text extends string> = {
-	[Type in EventType<Events>]: string extends Type ? Type : Matches<Type, Text> extends true ? Type : never;
+	[Type in EventType<Events>]: string extends Type ? Type : true extends Matches<Type, Text> ? Type : never;
 }[EventType<Events>];
 
 /** A pattern as it is, or a sentence that says why it cannot be used, for the compiler's message. */
-export type CheckedPattern<Events, Text extends string> = [MatchingType<Events, Text>] extends [never]
-	? `No event type matches "${Text}"`
-	: Text;
+export type CheckedPattern<Events, Text extends string> = Text extends unknown
+	? [MatchingType<Events, Text>] extends [never]
+		? `No event type matches "${Text}"`
+		: Text
+	: never;
 
 /** The events of the given types: a union that narrows on `event.type`. */
 export type EventOf<Events, Type extends EventType<Events>> = {

@@ -1,4 +1,5 @@
 import { CallhookError } from "../errors.ts";
+import { describe } from "../internal/options.ts";
 
 /** A subscription pattern, ready to match. */
 export interface Pattern {
@@ -30,7 +31,7 @@ export function createPattern(text: string, where: string): Pattern {
 		const reason = segment.includes("*")
 			? "a wildcard must be a whole segment, as in `order.*`"
 			: "segments are letters, digits, `_` and `-`, separated by single dots";
-		throw invalidPattern(text, reason);
+		throw invalidPattern(text, where, reason);
 	}
 	const isExact = !text.includes("*");
 	return {
@@ -40,20 +41,22 @@ export function createPattern(text: string, where: string): Pattern {
 	};
 }
 
-export function invalidPattern(pattern: string, reason: string): CallhookError {
-	return new CallhookError("ERR_CALLHOOK_INVALID_PATTERN", `Pattern "${pattern}" cannot be used: ${reason}`, {
-		pattern,
-		reason,
-	});
+export function invalidPattern(pattern: string, where: string, reason: string): CallhookError {
+	return new CallhookError(
+		"ERR_CALLHOOK_INVALID_PATTERN",
+		`${where} got pattern "${pattern}", which cannot be used: ${reason}`,
+		{ pattern, reason },
+	);
 }
 
 /** Throws ERR_CALLHOOK_MISSING_NAME unless the name of an event type or pattern is a non-empty string. */
 export function checkName(name: unknown, where: string, what = "event type"): asserts name is string {
 	if (typeof name === "string" && name !== "") return;
-	throw new CallhookError("ERR_CALLHOOK_MISSING_NAME", `${where} needs an ${what}: a non-empty string`, {
-		what,
-		where,
-	});
+	throw new CallhookError(
+		"ERR_CALLHOOK_MISSING_NAME",
+		`The ${what} of ${where} must be a non-empty string, but got ${describe(name)}`,
+		{ what, where },
+	);
 }
 
 /** Greedy matching that goes back to the last `**` only, so it takes at most pattern × type steps. */

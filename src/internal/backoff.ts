@@ -11,6 +11,8 @@ export interface Backoff {
 
 /** The delay in milliseconds before retry number `retry`, counted from 1; `random` is in [0, 1). */
 export function backoffDelayMs(backoff: Backoff, retry: number, random: number): number {
-	const full = Math.min(backoff.maxDelayMs, backoff.minDelayMs * backoff.factor ** (retry - 1));
+	// The power overflows to Infinity after a thousand retries, and zero times that is NaN.
+	const growth = Math.min(backoff.factor ** (retry - 1), Number.MAX_VALUE);
+	const full = Math.min(backoff.maxDelayMs, backoff.minDelayMs * growth);
 	return backoff.jitter ? full * random : full;
 }

@@ -95,8 +95,10 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	/** Unlimited: starts all that is ready, without a queue. */
 	function flush(): void {
 		isFlushing = false;
-		for (let left = isPaused ? 0 : ready.size; left > 0; left--) {
-			const job = ready.shift() as Job;
+		for (let left = ready.size; left > 0 && !isPaused; left--) {
+			const job = ready.shift();
+			// A job before it has cleared the list.
+			if (job === undefined) return;
 			running++;
 			const verdict = run(job);
 			if (isThenable(verdict)) void verdict.then((settled) => finish(job, settled));

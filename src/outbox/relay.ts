@@ -23,16 +23,19 @@ export interface Relay {
 	wake(): void;
 	/** Resolves once the store has nothing unfinished for the groups of this relay. */
 	idle(): Promise<void>;
-	readonly inFlight: number;
 }
 
 const retryStoreAfterMs = 1_000;
 
 export function createRelay({ store, clock, leaseMs, report, send }: RelayOptions): Relay {
 	const groups = new Map<string, { readonly group: TargetGroup; readonly lanes: TargetLanes }>();
+	/** The lanes of removed groups whose last claims still run. */
+	const ending = new Set<TargetLanes>();
 	const settlements = createBatcher<Settlement, "ok" | "lost">(500, (batch) => store.settle(batch));
-	let isPumping = false;
+	let pumping: Promise<void> | undefined;
 	let isWoken = false;
+	/** The store has failed: it is left alone for a while, whatever wakes the relay. */
+	let isResting = false;
 	let stopListening: (() => void) | undefined;
 	let dueTimer: unknown;
 	let leaseTimer: unknown;
@@ -40,9 +43,8 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 
 	function wake(): void {
 		isWoken = true;
-		if (isPumping || groups.size === 0) return;
-		isPumping = true;
-		void pump();
+		if (pumping !== undefined || isResting || groups.size === 0) return;
+		pumping = pump();
 	}
 
 	/** One at a time: claims until nothing is due or no place is free, then sleeps until the next due time. */
@@ -57,32 +59,42 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 			}
 		} catch (error) {
 			report(error, "claim");
+			isResting = groups.size > 0;
 			sleep(retryStoreAfterMs);
 		}
-		isPumping = false;
-		if (isWoken && dueTimer === undefined) wake();
+		pumping = undefined;
 	}
 
 	async function claimOnce(): Promise<void> {
-		const limit = sumLanes((lanes) => lanes.limit - lanes.inFlight);
-		const request = { groups: [...groups.keys()], capacity: capacities() };
-		if (limit <= 0) return;
-		const claims = await store.claim({ ...request, limit, limitPerTarget: 8, leaseMs });
+		// A group that is full is not asked for: its deliveries must not take the places of the others.
+		const open = [...groups.values()].filter(({ lanes }) => lanes.inFlight < lanes.limit);
+		if (open.length === 0) return;
+		const names = open.map(({ group }) => group.name);
+		const limit = open.reduce((sum, { lanes }) => sum + lanes.limit - lanes.inFlight, 0);
+		const request = { groups: names, limit, limitPerTarget: 8, capacity: capacities(), leaseMs };
+		const claims = await store.claim(request);
 		for (const claim of claims) start(claim);
+		await giveBack(claims.filter(({ group }) => !groups.has(group)).map(({ token }) => token));
 		if (claims.length === limit) {
 			isWoken = true;
 			return;
 		}
-		const dueInMs = await store.nextDueInMs({ groups: request.groups, capacity: capacities() });
-		if (dueInMs === undefined) resolveIdle();
-		else if (dueInMs === 0 && claims.length > 0) isWoken = true;
-		else sleep(dueInMs);
+		const dueInMs = await store.nextDueInMs({ groups: names, capacity: capacities() });
+		if (dueInMs === 0 && claims.length > 0) isWoken = true;
+		else if (dueInMs !== undefined) sleep(dueInMs);
+		else if (!isWoken && countInFlight() === 0) resolveIdle();
 	}
 
 	function sleep(ms: number): void {
 		clock.clearTimeout(dueTimer);
+		if (groups.size === 0) return;
 		// A due time that passes while nothing is claimable belongs to another process: do not ask in a tight loop.
-		dueTimer = clock.setTimeout(wake, Math.max(ms, 1));
+		dueTimer = clock.setTimeout(wakeRested, Math.max(ms, 1));
+	}
+
+	function wakeRested(): void {
+		isResting = false;
+		wake();
 	}
 
 	function capacities(): Map<string, number> {
@@ -91,25 +103,25 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		return capacity;
 	}
 
-	function sumLanes(count: (lanes: TargetLanes) => number): number {
+	function countInFlight(): number {
 		let sum = 0;
-		for (const { lanes } of groups.values()) sum += count(lanes);
+		for (const { lanes } of groups.values()) sum += lanes.inFlight;
 		return sum;
 	}
 
 	function start(claim: Claim): void {
-		const entry = groups.get(claim.group);
+		const lanes = groups.get(claim.group)?.lanes;
 		// The group was removed while the store was asked.
-		if (entry === undefined) return giveBack([claim.token]);
+		if (lanes === undefined) return;
 		leaseTimer ??= clock.setTimeout(() => void extendLeases(), leaseMs / 3);
-		entry.lanes.push(claim);
+		lanes.push(claim);
 	}
 
 	async function runClaim(group: TargetGroup, lanes: TargetLanes, claim: Claim): Promise<void> {
 		try {
 			const result = await group.run(claim);
-			if (lanes.isAborted && result.to.state !== "delivered") return giveBack([claim.token]);
-			await settle(claim, result);
+			if (lanes.isAborted && result.to.state !== "delivered") await giveBack([claim.token]);
+			else await settle(claim, result);
 		} catch (error) {
 			// The claim is left to its lease: it runs again, with its attempt counted.
 			report(error, "deliver");
@@ -129,7 +141,8 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 
 	async function extendLeases(): Promise<void> {
 		leaseTimer = undefined;
-		const tokens = [...groups.values()].flatMap(({ lanes }) => lanes.tokens());
+		const held = [...[...groups.values()].map(({ lanes }) => lanes), ...ending];
+		const tokens = held.flatMap((lanes) => lanes.tokens());
 		if (tokens.length === 0) return;
 		leaseTimer = clock.setTimeout(() => void extendLeases(), leaseMs / 3);
 		try {
@@ -139,8 +152,13 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		}
 	}
 
-	function giveBack(tokens: readonly string[]): void {
-		if (tokens.length > 0) store.release(tokens).catch((error: unknown) => report(error, "release"));
+	async function giveBack(tokens: readonly string[]): Promise<void> {
+		if (tokens.length === 0) return;
+		try {
+			await store.release(tokens);
+		} catch (error) {
+			report(error, "release");
+		}
 	}
 
 	function resolveIdle(): void {
@@ -159,16 +177,21 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 			const lanes = groups.get(name)?.lanes;
 			if (lanes === undefined) return;
 			groups.delete(name);
-			if (groups.size === 0) {
+			ending.add(lanes);
+			if (groups.size > 0) {
+				wake();
+			} else {
 				stopListening?.();
 				stopListening = undefined;
 				clock.clearTimeout(dueTimer);
 				dueTimer = undefined;
+				isResting = false;
 				resolveIdle();
 			}
-			giveBack(lanes.clear());
-			await lanes.stop(timeoutMs);
-			if (groups.size === 0) {
+			// A claim under way may still bring deliveries to give back.
+			await Promise.all([giveBack(lanes.clear()), lanes.stop(timeoutMs), pumping]);
+			ending.delete(lanes);
+			if (groups.size === 0 && ending.size === 0) {
 				clock.clearTimeout(leaseTimer);
 				leaseTimer = undefined;
 			}
@@ -179,9 +202,6 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 			idle ??= createDeferred();
 			wake();
 			return idle.promise;
-		},
-		get inFlight() {
-			return sumLanes((lanes) => lanes.inFlight);
 		},
 	};
 }

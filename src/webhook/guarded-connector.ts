@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { isIPv6, type LookupFunction, type Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
 import { buildConnector } from "undici";
@@ -9,6 +10,8 @@ export interface GuardedConnectorOptions {
 	readonly connectTimeoutMs: number;
 	/** Certificates and protocol versions, for networks with an authority of their own. */
 	readonly tls?: SecureContextOptions | undefined;
+	/** Destroys every connection when it fires, those being made included, which an `Agent` cannot reach. */
+	readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -20,8 +23,10 @@ export interface GuardedConnectorOptions {
  */
 export function createGuardedConnector(
 	guard: AddressGuard,
-	{ connectTimeoutMs, tls }: GuardedConnectorOptions,
+	{ connectTimeoutMs, tls, signal }: GuardedConnectorOptions,
 ): buildConnector.connector {
+	// One listener for each socket is no leak.
+	if (signal !== undefined) setMaxListeners(0, signal);
 	return (target, callback) => {
 		let host: InspectedHost;
 		try {
@@ -35,6 +40,7 @@ export function createGuardedConnector(
 		// TLS sessions would die with it.
 		const connect = buildConnector({
 			...tls,
+			...(signal && { signal }),
 			timeout: connectTimeoutMs,
 			maxCachedSessions: 0,
 			lookup: vettedLookup(host),

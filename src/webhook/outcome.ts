@@ -28,6 +28,7 @@ export function decideOutcome(
 	random: number,
 ): Omit<Settlement, "token"> & { readonly attempt: AttemptRecord } {
 	const isDelivered = result.kind === "response" && result.status >= 200 && result.status <= 299;
+	// Where there is no code, as in undici's HTTPParserError, the name says more than nothing.
 	const attempt: AttemptRecord = {
 		number,
 		startedAt: new Date(startedAtMs).toISOString(),
@@ -35,7 +36,7 @@ export function decideOutcome(
 		outcome: isDelivered ? "delivered" : "failed",
 		...(result.kind === "response"
 			? { status: result.status, responseBody: result.body }
-			: { errorCode: result.error.code ?? "ERR_UNKNOWN" }),
+			: { errorCode: result.error.code ?? result.error.name }),
 	};
 	if (isDelivered) return { to: { state: "delivered" }, attempt };
 	const isFinal = result.kind === "error" && isCallhookError(result.error, "ERR_CALLHOOK_URL_REFUSED");

@@ -34,8 +34,12 @@ const maxConnectTimeoutMs = 10_000;
 const maxSocketAgeMs = 300_000;
 
 export function createSender(guard: AddressGuard, clock: Clock): Sender {
+	const closing = new AbortController();
 	const agent = new Agent({
-		connect: createGuardedConnector(guard, { connectTimeoutMs: maxConnectTimeoutMs }),
+		connect: createGuardedConnector(guard, {
+			connectTimeoutMs: maxConnectTimeoutMs,
+			signal: closing.signal,
+		}),
 		clientTtl: maxSocketAgeMs,
 		maxHeaderSize: 16_384,
 		// The deadline of each request covers both, to the millisecond; undici's own timers are half a second coarse.
@@ -68,7 +72,11 @@ export function createSender(guard: AddressGuard, clock: Clock): Sender {
 			const error = new CallhookError("ERR_CALLHOOK_STOPPED", "The bridge was stopped", { what: "bridge" });
 			for (const exchange of exchanges) exchange.cancel(error);
 		},
-		close: () => agent.destroy(),
+		close() {
+			const closed = agent.destroy();
+			closing.abort();
+			return closed;
+		},
 	};
 }
 

@@ -12,34 +12,26 @@ export function claim(tables: Tables, request: ClaimRequest): Claim[] {
 		const taken = new Map<TargetQueue, number>();
 		const saturated: TargetQueue[] = [];
 		while (claims.length < request.limit) {
-			const [queue] = active;
+			const [queue] = active.values();
 			if (queue === undefined) break;
 			// Out now, and in again at the end: whose turn it was goes last.
-			active.delete(queue);
+			active.delete(queue.target);
 			const count = taken.get(queue) ?? 0;
 			if (count >= (request.capacity.get(queue.target) ?? request.limitPerTarget)) {
 				saturated.push(queue);
 				continue;
 			}
-			const row = takeReady(queue, tables.clock.now());
+			const row = tables.peekReady(queue);
 			if (row !== undefined) {
+				queue.ready.shift();
 				taken.set(queue, count + 1);
 				claims.push(lease(tables, row, request.leaseMs));
 			}
-			if (queue.ready.size > 0) active.add(queue);
-			else tables.retire(queue);
+			if (queue.ready.size > 0) active.set(queue.target, queue);
 		}
-		for (const queue of saturated) active.add(queue);
+		for (const queue of saturated) active.set(queue.target, queue);
 	}
 	return claims;
-}
-
-/** The next delivery that is still to be made: cancelling leaves an entry behind, and replaying adds a second. */
-function takeReady(queue: TargetQueue, nowMs: number): DeliveryRow | undefined {
-	for (let row = queue.ready.shift(); row !== undefined; row = queue.ready.shift()) {
-		if ((row.state === "pending" || row.state === "waiting") && row.dueAtMs <= nowMs) return row;
-	}
-	return undefined;
 }
 
 function lease(tables: Tables, row: DeliveryRow, leaseMs: number): Claim {

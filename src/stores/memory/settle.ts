@@ -24,10 +24,10 @@ export function settle(tables: Tables, { token, to, attempt }: Settlement): "ok"
 	return "ok";
 }
 
-/** Gives a claim back as if it had not been made. */
+/** Gives a claim back as if it had not been made, unless its lease has ended. */
 export function release(tables: Tables, token: string): void {
 	const row = tables.claims.get(token);
-	if (row === undefined) return;
+	if (row === undefined || row.dueAtMs <= tables.clock.now()) return;
 	row.attemptCount--;
 	tables.unclaim(row, row.attemptCount === 0 ? "pending" : "waiting");
 	row.dueAtMs = tables.clock.now();

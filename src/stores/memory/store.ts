@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "../../internal/clock.ts";
-import { checkNumber, checkOptions } from "../../internal/options.ts";
+import { checkNumber, checkOptions, invalidOption } from "../../internal/options.ts";
 import type { DeliveryState, OutboxStore } from "../../outbox/ports.ts";
 import { claim } from "./claim.ts";
 import { paginate, pick, showDelivery } from "./query.ts";
@@ -30,8 +30,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 	const tables = new Tables(clock, maxFinished);
 	return {
 		capabilities: { durability: "memory", transactions: false, multiProcess: false },
-		async append(events) {
+		async append(events, { tx } = {}) {
 			tables.checkOpen();
+			if (tx !== undefined) throw invalidOption("tx", "left out: the memory store has no transactions", tx);
 			const results = events.map(({ event, idempotencyKey, deliveries }) => {
 				const row = tables.addEvent(event, idempotencyKey);
 				if (row === undefined) return "duplicate";
@@ -82,6 +83,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			tables.checkOpen();
 			const rows = pick(tables, filter).filter((row) => !isFinal(row));
 			for (const row of rows) tables.finish(row, "cancelled");
+			tables.wake();
 			return rows.length;
 		},
 		async prune({ olderThanMs, limit }) {
@@ -121,6 +123,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 				tables.checkOpen();
 				const rows = pick(tables, { target: id }).filter((row) => !isFinal(row));
 				for (const row of rows) tables.finish(row, "cancelled");
+				tables.wake();
 				return tables.endpoints.delete(id);
 			},
 		},

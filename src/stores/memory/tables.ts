@@ -11,12 +11,12 @@ import type {
 	StoredEvent,
 } from "../../outbox/ports.ts";
 
-/** An event and the number of deliveries that need it. */
+/** An event and the targets whose deliveries need it. */
 export interface EventRow {
 	readonly event: StoredEvent;
 	readonly idempotencyKey: string | undefined;
 	readonly addedAtMs: number;
-	deliveries: number;
+	readonly targets: Set<string>;
 }
 
 /** A delivery. */
@@ -39,7 +39,6 @@ export interface DeliveryRow {
 
 /** The claimable deliveries of one target, oldest first. */
 export interface TargetQueue {
-	readonly group: string;
 	readonly target: string;
 	readonly ready: Fifo<DeliveryRow>;
 }
@@ -50,6 +49,10 @@ export function isFinal(row: DeliveryRow): boolean {
 	return finalStates.includes(row.state);
 }
 
+function nameTarget(group: string, target: string): string {
+	return `${group}\n${target}`;
+}
+
 /** The rows of a memory store and the indexes that keep claims fast; its methods keep the two in step. */
 export class Tables {
 	readonly clock: Clock;
@@ -57,11 +60,11 @@ export class Tables {
 	readonly deliveries: Map<string, DeliveryRow> = new Map();
 	readonly endpoints: Map<string, EndpointRecord> = new Map();
 	readonly claims: Map<string, DeliveryRow> = new Map();
-	/** The targets of each group that have something ready, in the order of their turns. */
-	readonly active: Map<string, Set<TargetQueue>> = new Map();
+	/** The targets of each group that have something ready, in the order of their turns: those of the past cost nothing. */
+	readonly active: Map<string, Map<string, TargetQueue>> = new Map();
 	readonly #eventsByKey = new Map<string, EventRow>();
-	readonly #targets = new Map<string, TargetQueue>();
-	readonly #notYetDue = new MinHeap<{ row: DeliveryRow; dueAtMs: number }>(({ dueAtMs }) => dueAtMs);
+	/** By group. */
+	readonly #notYetDue = new Map<string, MinHeap<{ row: DeliveryRow; dueAtMs: number }>>();
 	/** Each order lane in use: its first unfinished delivery and those behind it. */
 	readonly #orderLanes = new Map<string, { holder: DeliveryRow; readonly behind: Fifo<DeliveryRow> }>();
 	readonly #finished = new Fifo<DeliveryRow | EventRow>();
@@ -98,20 +101,23 @@ export class Tables {
 	addEvent(event: StoredEvent, idempotencyKey: string | undefined): EventRow | undefined {
 		if (this.events.has(event.id)) return undefined;
 		if (idempotencyKey !== undefined && this.#eventsByKey.has(idempotencyKey)) return undefined;
-		const row: EventRow = { event, idempotencyKey, addedAtMs: this.clock.now(), deliveries: 0 };
+		const row: EventRow = { event, idempotencyKey, addedAtMs: this.clock.now(), targets: new Set() };
 		this.events.set(event.id, row);
 		if (idempotencyKey !== undefined) this.#eventsByKey.set(idempotencyKey, row);
 		return row;
 	}
 
 	addDelivery(event: EventRow, { group, target, orderKey, delayMs = 0 }: NewDelivery): void {
+		const name = nameTarget(group, target);
+		if (event.targets.has(name)) return;
+		event.targets.add(name);
 		const now = this.clock.now();
 		const row: DeliveryRow = {
 			id: createId("dlv"),
 			event,
 			group,
 			target,
-			orderLane: orderKey === undefined ? undefined : `${group}\n${target}\n${orderKey}`,
+			orderLane: orderKey === undefined ? undefined : `${name}\n${orderKey}`,
 			addedAtMs: now,
 			state: "pending",
 			attemptCount: 0,
@@ -120,31 +126,30 @@ export class Tables {
 			token: undefined,
 			endedAtMs: 0,
 		};
-		event.deliveries++;
 		this.deliveries.set(row.id, row);
 		this.#enterOrderLane(row);
 	}
 
 	/** Makes a delivery claimable at its `dueAtMs`. */
 	schedule(row: DeliveryRow): void {
-		if (row.dueAtMs <= this.clock.now()) this.#makeReady(row);
-		else this.#notYetDue.push({ row, dueAtMs: row.dueAtMs });
+		if (row.dueAtMs <= this.clock.now()) return this.#makeReady(row);
+		let heap = this.#notYetDue.get(row.group);
+		if (heap === undefined) {
+			heap = new MinHeap(({ dueAtMs }) => dueAtMs);
+			this.#notYetDue.set(row.group, heap);
+		}
+		heap.push({ row, dueAtMs: row.dueAtMs });
 	}
 
 	/** Queues what has come due since the last call, deliveries whose lease has ended included. */
 	queueDue(): void {
 		const now = this.clock.now();
-		for (
-			let next = this.#notYetDue.peek();
-			next !== undefined && next.dueAtMs <= now;
-			next = this.#notYetDue.peek()
-		) {
-			this.#notYetDue.pop();
-			if (
-				next.row.dueAtMs === next.dueAtMs &&
-				(next.row.state === "waiting" || next.row.state === "pending")
-			) {
-				this.#makeReady(next.row);
+		for (const heap of this.#notYetDue.values()) {
+			for (let next = heap.peek(); next !== undefined; next = heap.peek()) {
+				const isStale = next.row.dueAtMs !== next.dueAtMs || !this.#isNext(next.row);
+				if (!isStale && next.dueAtMs > now) break;
+				heap.pop();
+				if (!isStale) this.#makeReady(next.row);
 			}
 		}
 		for (const row of this.claims.values()) {
@@ -154,16 +159,36 @@ export class Tables {
 		}
 	}
 
+	/** The next delivery of a target to be claimed; drops entries of deliveries that were claimed or ended otherwise. */
+	peekReady({ ready }: TargetQueue): DeliveryRow | undefined {
+		for (let row = ready.peek(); row !== undefined; row = ready.peek()) {
+			if (this.#isNext(row) && row.dueAtMs <= this.clock.now()) return row;
+			ready.shift();
+		}
+		return undefined;
+	}
+
 	/** When the next delivery of these groups is claimable, or a lease ends; `undefined` when none is to come. */
 	nextDueAtMs(groups: readonly string[], capacity: ReadonlyMap<string, number>): number | undefined {
 		this.queueDue();
+		let next: number | undefined;
 		for (const group of groups) {
-			for (const { target } of this.active.get(group) ?? [])
-				if (capacity.get(target) !== 0) return this.clock.now();
+			for (const queue of this.active.get(group)?.values() ?? []) {
+				if (capacity.get(queue.target) !== 0 && this.peekReady(queue) !== undefined) return this.clock.now();
+			}
+			const first = this.#notYetDue.get(group)?.peek();
+			if (first !== undefined) next = Math.min(next ?? first.dueAtMs, first.dueAtMs);
 		}
-		let next = this.#notYetDue.peek()?.dueAtMs;
-		for (const row of this.claims.values()) next = Math.min(next ?? row.dueAtMs, row.dueAtMs);
+		for (const { group, dueAtMs } of this.claims.values()) {
+			if (groups.includes(group)) next = Math.min(next ?? dueAtMs, dueAtMs);
+		}
 		return next;
+	}
+
+	/** Whether a delivery waits to be claimed and has no other before it in its order. */
+	#isNext({ state, orderLane, id }: DeliveryRow): boolean {
+		if (state !== "pending" && state !== "waiting") return false;
+		return orderLane === undefined || this.#orderLanes.get(orderLane)?.holder.id === id;
 	}
 
 	unclaim(row: DeliveryRow, state: DeliveryState): void {
@@ -183,9 +208,8 @@ export class Tables {
 	dissolve(row: DeliveryRow): void {
 		this.unclaim(row, "cancelled");
 		this.#leaveOrderLane(row);
-		this.deliveries.delete(row.id);
-		row.event.deliveries--;
-		if (row.event.deliveries === 0) this.keepFinished(row.event);
+		this.#removeDelivery(row);
+		if (row.event.targets.size === 0) this.keepFinished(row.event);
 	}
 
 	/** Makes a final delivery pending again. */
@@ -232,24 +256,22 @@ export class Tables {
 	}
 
 	#makeReady(row: DeliveryRow): void {
-		const name = `${row.group}\n${row.target}`;
-		let queue = this.#targets.get(name);
-		if (queue === undefined) {
-			queue = { group: row.group, target: row.target, ready: new Fifo() };
-			this.#targets.set(name, queue);
-		}
-		queue.ready.push(row);
 		let active = this.active.get(row.group);
 		if (active === undefined) {
-			active = new Set();
+			active = new Map();
 			this.active.set(row.group, active);
 		}
-		active.add(queue);
+		let queue = active.get(row.target);
+		if (queue === undefined) {
+			queue = { target: row.target, ready: new Fifo() };
+			active.set(row.target, queue);
+		}
+		queue.ready.push(row);
 	}
 
-	/** Forgets a target with nothing ready, so that targets of the past cost nothing. */
-	retire(queue: TargetQueue): void {
-		this.#targets.delete(`${queue.group}\n${queue.target}`);
+	#removeDelivery(row: DeliveryRow): void {
+		this.deliveries.delete(row.id);
+		row.event.targets.delete(nameTarget(row.group, row.target));
 	}
 
 	/** Keeps a finished delivery, or an event that no delivery needs, until too many came after it. */
@@ -262,12 +284,12 @@ export class Tables {
 	/** Returns 1 when the row was still there and final, else 0: it may have been replayed in the meantime. */
 	#forget(row: DeliveryRow | EventRow): 0 | 1 {
 		if ("id" in row) {
-			if (!isFinal(row) || !this.deliveries.delete(row.id)) return 0;
-			row.event.deliveries--;
-			if (row.event.deliveries === 0) this.#forgetEvent(row.event);
+			if (!isFinal(row) || !this.deliveries.has(row.id)) return 0;
+			this.#removeDelivery(row);
+			if (row.event.targets.size === 0) this.#forgetEvent(row.event);
 			return 1;
 		}
-		if (row.deliveries > 0 || !this.events.has(row.event.id)) return 0;
+		if (row.targets.size > 0 || !this.events.has(row.event.id)) return 0;
 		this.#forgetEvent(row);
 		return 1;
 	}
