@@ -1,8 +1,22 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+
 /** One way to do what a benchmark measures. */
 export interface Subject {
 	readonly name: string;
-	/** Does the work `operations` times. */
-	run(operations: number): unknown;
+	/** Sets the subject up; the function it returns does the work `operations` times. */
+	create(): (operations: number) => unknown;
+}
+
+/** Subjects that do the same work. */
+export interface Benchmark {
+	readonly name: string;
+	/** The subject that ratios are against. */
+	readonly baseline: string;
+	readonly operations: number;
+	/** Default 11. */
+	readonly rounds?: number;
+	readonly subjects: readonly Subject[];
 }
 
 /** The time per operation of each subject, and how it compares. */
@@ -10,7 +24,6 @@ export interface Comparison {
 	readonly name: string;
 	readonly operations: number;
 	readonly rounds: number;
-	/** What the ratios are against. */
 	readonly baseline: string;
 	readonly subjects: readonly {
 		readonly name: string;
@@ -24,56 +37,87 @@ export interface Comparison {
 }
 
 /**
- * Measures subjects in turn, round after round, so that what slows the machine down slows all of them down. The order
- * is turned by one each round, since who runs after whom matters to the garbage collector.
+ * Measures benchmarks: each subject in a process of its own, as in an application that uses one library, so that no
+ * subject spoils what the compiler has learnt about another. Rounds are interleaved: what slows the machine down
+ * slows all of them down.
+ *
+ * Called by a benchmark file, which runs as the parent of those processes and, again, as each of them.
  */
-export async function compare(options: {
-	readonly name: string;
-	readonly baseline: string;
-	readonly operations: number;
-	readonly rounds?: number;
-	readonly subjects: readonly Subject[];
-}): Promise<Comparison> {
-	const { name, baseline, operations, rounds = 11, subjects } = options;
-	const times = new Map<string, number[]>(subjects.map((subject) => [subject.name, []]));
-	for (let round = -1; round < rounds; round++) {
-		for (let turn = 0; turn < subjects.length; turn++) {
-			const subject = subjects[(turn + round + 1) % subjects.length] as Subject;
-			globalThis.gc?.();
-			const startedAt = process.hrtime.bigint();
-			await subject.run(operations);
-			const elapsedNs = Number(process.hrtime.bigint() - startedAt);
-			// The first round only warms up.
-			if (round >= 0) times.get(subject.name)?.push(elapsedNs / operations);
+export async function measure(benchmarks: readonly Benchmark[]): Promise<void> {
+	const chosen = process.env["BENCH_SUBJECT"];
+	if (chosen !== undefined) return serveSubject(benchmarks, JSON.parse(chosen) as [number, number]);
+	const comparisons: Comparison[] = [];
+	for (const index of benchmarks.keys()) {
+		const comparison = await compare(benchmarks[index] as Benchmark, index);
+		printComparison(comparison);
+		comparisons.push(comparison);
+	}
+	process.send?.(comparisons);
+}
+
+/** Lets one subject work whenever the parent says so, and answers with the nanoseconds per operation. */
+function serveSubject(benchmarks: readonly Benchmark[], [index, subjectIndex]: [number, number]): void {
+	const { operations, subjects } = benchmarks[index] as Benchmark;
+	const run = (subjects[subjectIndex] as Subject).create();
+	process.on("message", async () => {
+		globalThis.gc?.();
+		const startedAt = process.hrtime.bigint();
+		await run(operations);
+		process.send?.(Number(process.hrtime.bigint() - startedAt) / operations);
+	});
+	process.on("disconnect", () => process.exit());
+}
+
+async function compare(
+	{ name, baseline, operations, rounds = 11, subjects }: Benchmark,
+	index: number,
+): Promise<Comparison> {
+	const children = subjects.map((_, subjectIndex) =>
+		fork(process.argv[1] as string, {
+			execArgv: [...process.execArgv, "--expose-gc"],
+			env: { ...process.env, BENCH_SUBJECT: JSON.stringify([index, subjectIndex]) },
+		}),
+	);
+	const times = subjects.map((): number[] => []);
+	// Two rounds to warm up.
+	for (let round = -2; round < rounds; round++) {
+		for (const [subjectIndex, child] of children.entries()) {
+			const nsPerOperation = await runOnce(child);
+			if (round >= 0) (times[subjectIndex] as number[]).push(nsPerOperation);
 		}
 	}
-	const fastest = (subject: string) => Math.min(...(times.get(subject) ?? []));
+	for (const child of children) child.disconnect();
+	const fastest = times.map((values) => Math.min(...values));
+	const baselineNs = fastest[subjects.findIndex((subject) => subject.name === baseline)] as number;
 	return {
 		...{ name, operations, rounds, baseline },
-		subjects: subjects.map((subject) => ({
+		subjects: subjects.map((subject, subjectIndex) => ({
 			name: subject.name,
-			nsPerOperation: round(fastest(subject.name)),
-			medianNsPerOperation: round(median(times.get(subject.name) ?? [])),
-			ratio: round(fastest(baseline) / fastest(subject.name)),
+			nsPerOperation: round(fastest[subjectIndex] as number),
+			medianNsPerOperation: round(median(times[subjectIndex] as number[])),
+			ratio: round(baselineNs / (fastest[subjectIndex] as number)),
 		})),
 	};
 }
 
-/** Hands the results of a benchmark file to `bench/run.ts`, or prints them when the file is run by itself. */
-export function finish(comparisons: readonly Comparison[]): void {
-	if (process.send === undefined) for (const comparison of comparisons) printComparison(comparison);
-	else process.send(comparisons);
+async function runOnce(child: ChildProcess): Promise<number> {
+	child.send("run");
+	const ended = new AbortController();
+	const [result] = await Promise.race([
+		once(child, "message", ended),
+		once(child, "exit", ended).then(() => Promise.reject(new Error("a subject's process ended"))),
+	]);
+	ended.abort();
+	return result as number;
 }
 
-export function printComparison({ name, operations, rounds, baseline, subjects }: Comparison): void {
+function printComparison({ name, operations, rounds, baseline, subjects }: Comparison): void {
 	console.log(
 		`\n${name}  (${operations.toLocaleString("en")} operations × ${rounds} rounds; × = as fast as ${baseline})`,
 	);
-	for (const subject of subjects) {
-		const { nsPerOperation, medianNsPerOperation, ratio } = subject;
-		console.log(
-			`  ${subject.name.padEnd(34)}${formatNs(nsPerOperation).padStart(12)}${formatNs(medianNsPerOperation).padStart(12)}${`${ratio.toFixed(2)}×`.padStart(10)}`,
-		);
+	for (const { name: subject, nsPerOperation, medianNsPerOperation, ratio } of subjects) {
+		const times = [nsPerOperation, medianNsPerOperation].map((ns) => formatNs(ns).padStart(12)).join("");
+		console.log(`  ${subject.padEnd(36)}${times}${`${ratio.toFixed(2)}×`.padStart(10)}`);
 	}
 }
 

@@ -3,7 +3,7 @@ import { fork } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
-import { type Comparison, printComparison } from "./harness.ts";
+import type { Comparison } from "./harness.ts";
 
 const folder = new URL(".", import.meta.url);
 const resultsFile = new URL("results.json", folder);
@@ -47,9 +47,7 @@ if (chosen.length === 0) {
 const benchmarks = { ...readResults() };
 for (const file of chosen) {
 	console.log(`\n── ${file}`);
-	const comparisons = await runFile(file);
-	for (const comparison of comparisons) printComparison(comparison);
-	benchmarks[file.replace(".bench.ts", "")] = comparisons;
+	benchmarks[file.replace(".bench.ts", "")] = await runFile(file);
 }
 const machine = {
 	measuredAt: new Date().toISOString(),

@@ -21,11 +21,11 @@ export interface CallhookErrorDetails {
 	ERR_CALLHOOK_ASYNC_SCHEMA: { type: string };
 	/** The data of an event bound for the outbox cannot be written as JSON; nothing ran. Emit plain data. */
 	ERR_CALLHOOK_NOT_SERIALIZABLE: { type: string };
-	/** The bus, bridge or store was used after `close`, or an event was emitted while draining. */
+	/** A bus was used after it was drained or closed, or a store after it was closed. */
 	ERR_CALLHOOK_CLOSED: { what: string };
 	/** An attempt of a handler ran longer than its `timeoutMs`. Also the `reason` of the attempt's signal. */
 	ERR_CALLHOOK_TIMEOUT: { timeoutMs: number };
-	/** A job was given up before it ended, because its handler or its bus stopped. Also the `reason` of its signal. */
+	/** A job was given up before it ended, because its bus was closed. Also the `reason` of its signal. */
 	ERR_CALLHOOK_STOPPED: { what: string };
 	/** `report.throwIfFailed()` found failures; they are the `errors` of the `AggregateError` in `cause`. */
 	ERR_CALLHOOK_EMISSION_FAILED: { type: string; failed: number };

@@ -36,9 +36,14 @@ export function checkBusOptions(options: BusOptions): void {
 	if (store !== undefined && typeof (store as Partial<OutboxStore>)?.append !== "function") {
 		throw invalidOption("store", "an outbox store such as memoryStore()", store);
 	}
-	if (clock !== undefined && typeof (clock as Partial<Clock>)?.now !== "function") {
+	if (clock !== undefined && !isClock(clock)) {
 		throw invalidOption("clock", "a clock with now, setTimeout and clearTimeout", clock);
 	}
 	checkNumber("concurrency", concurrency, { min: 1, infinity: true });
 	checkFunction("onError", onError);
+}
+
+function isClock(value: unknown): boolean {
+	const { now, setTimeout, clearTimeout } = (value ?? {}) as Partial<Clock>;
+	return [now, setTimeout, clearTimeout].every((member) => typeof member === "function");
 }

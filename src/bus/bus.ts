@@ -37,19 +37,24 @@ export interface OnOptions {
 
 /** What `drain` found when it ended. */
 export interface DrainReport {
-	/** Whether everything ended in time. */
+	/** Whether everything in this process ended in time. */
 	readonly isDrained: boolean;
-	/** Callbacks that had not settled, and events that handlers had not finished. */
+	/** Callbacks and appends to the outbox that had not settled, and events that handlers had not finished. */
 	readonly left: number;
 	/** The handlers that had not finished, with what they still had. */
 	readonly handlers: readonly (HandlerStats & { readonly name: string })[];
+	/**
+	 * Deliveries, such as webhooks, that the store keeps for later and that a memory store loses when the process
+	 * ends: `await bridge.idle()` before draining makes them first. 0 without a store, or when it cannot say.
+	 */
+	readonly deliveries: number;
 }
 
 export interface BusStats {
 	/** Subscriptions, by pattern. */
 	readonly subscriptions: Readonly<Record<string, number>>;
 	readonly handlers: readonly (HandlerStats & { readonly name: string })[];
-	/** Callbacks that have not settled, and events that handlers have not finished. */
+	/** Callbacks and appends to the outbox that have not settled, and events that handlers have not finished. */
 	readonly open: number;
 }
 
@@ -136,8 +141,9 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 */
 	drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;
 	/**
-	 * Closes at once: refuses emits, gives up what handlers have queued, fires the signals of what runs, waits for
-	 * appends to the outbox, and removes all subscriptions. May be called again. Drain first to lose nothing.
+	 * Closes at once: refuses emits, gives up what handlers have queued, fires the signals of what runs, ends the
+	 * attempts of outbox targets and removes all subscriptions. Does not wait for functions that ignore their signal
+	 * nor for the store. May be called again. Drain first to lose nothing.
 	 */
 	close(): Promise<void>;
 	/** Drains without a time limit, then closes. */

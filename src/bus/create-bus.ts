@@ -62,6 +62,7 @@ export function createBus(options: BusOptions = {}): unknown {
 		createOutbox({
 			store,
 			clock,
+			readPattern: (text) => readPattern(text, "forward"),
 			onChange: () => registry.forgetPlans(),
 			report: (error, name) => report(error, { source: "outbox", name }),
 			send: signals.send,
@@ -73,8 +74,6 @@ export function createBus(options: BusOptions = {}): unknown {
 		definitionOf: (type) => catalog?.get(type),
 		outboxTargetsOf: (type) => outbox?.targetsOf(type) ?? [],
 	});
-
-	const { channels } = registry;
 
 	function checkOpen(): void {
 		if (isOpen) return;
@@ -116,7 +115,10 @@ export function createBus(options: BusOptions = {}): unknown {
 		if (plan.handlers.length > 0) queueForHandlers(plan, emission);
 		if (payload !== undefined && outbox !== undefined) {
 			const stored = outbox.append(emission, payload, outboxTargets, emitOptions?.idempotencyKey);
-			stored.catch((error) => report(error, { source: "outbox", name: "append", event: emission }));
+			core.work.begin();
+			stored
+				.catch((error) => report(error, { source: "outbox", name: "append", event: emission }))
+				.finally(() => core.work.end());
 			emission.setStored(stored);
 		}
 		return emission;
@@ -203,6 +205,7 @@ export function createBus(options: BusOptions = {}): unknown {
 			isDrained: core.work.count === 0,
 			left: core.work.count,
 			handlers: handlerStats().filter(({ running, queued }) => running + queued > 0),
+			deliveries: (await outbox?.countUnfinished()) ?? 0,
 		};
 	}
 
@@ -226,8 +229,9 @@ export function createBus(options: BusOptions = {}): unknown {
 		},
 		handle,
 		emit: (type: string, data: unknown, emitOptions?: EmitOptions) =>
-			dispatch(channels[type] ?? registry.channel(type), data, emitOptions),
+			dispatch(registry.channel(type), data, emitOptions),
 		emitter(type: string) {
+			checkOpen();
 			const channel = registry.bind(type);
 			return (data: unknown, emitOptions?: EmitOptions) => dispatch(channel, data, emitOptions);
 		},

@@ -288,9 +288,10 @@ describe("createBus() - concurrency", () => {
 			};
 			bus.handle("job", note("busy"), { concurrency: 1 });
 			bus.handle("other", note("calm"), { concurrency: 1 });
-			const emissions = Array.from({ length: 20 }, (_, id) => bus.emit("job", { id }));
-			for (let id = 0; id < 3; id++) emissions.push(bus.emit("other", { id }));
-			await Promise.all(emissions.map(({ settled }) => settled));
+			const settled: Promise<unknown>[] = [];
+			for (let id = 0; id < 20; id++) settled.push(bus.emit("job", { id }).settled);
+			for (let id = 0; id < 3; id++) settled.push(bus.emit("other", { id }).settled);
+			await Promise.all(settled);
 			expect(order.slice(0, 6)).toEqual(["busy", "calm", "busy", "calm", "busy", "calm"]);
 			expect(order).toHaveLength(23);
 		}

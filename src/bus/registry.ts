@@ -28,8 +28,6 @@ export interface Channel {
 
 /** Who listens to what. */
 export interface Registry {
-	/** The channels of the types met so far. `emit` reads it itself: a lookup of its own is what V8 can cache. */
-	readonly channels: Record<string, Channel>;
 	/** Finds the channel of a type or makes it; throws when the type may not be emitted. */
 	channel(type: string): Channel;
 	/** The same, for a bound emitter. */
@@ -59,22 +57,13 @@ export interface BusFacts {
 // An application with generated type names must not grow the table without end.
 const maxChannels = 10_000;
 
-/** An object without inherited properties in V8's fast mode, where a lookup is several times as fast as `Map.get`. */
-function createTable(): Record<string, Channel> {
-	function Table(): void {
-		// Only its prototype matters.
-	}
-	Table.prototype = Object.create(null) as object;
-	return new (Table as unknown as new () => Record<string, Channel>)();
-}
-
 export function createRegistry(facts: BusFacts): Registry {
 	// eventemitter3 is the multimap from pattern to subscriptions; each is registered as its unsubscribe function.
 	const registrations = new EventEmitter<string>();
 	const subscriptions = new WeakMap<object, Subscription>();
 	const wildcards = new Map<string, Pattern>();
-	const channels = createTable();
-	let channelCount = 0;
+	const channels = new Map<string, Channel>();
+	let lastChannel: Channel | undefined;
 	let nextOrder = 0;
 
 	function listSubscriptions(pattern: string): Subscription[] {
@@ -83,12 +72,11 @@ export function createRegistry(facts: BusFacts): Registry {
 
 	function invalidate(pattern: Pattern): void {
 		if (pattern.isExact) {
-			const channel = channels[pattern.text];
+			const channel = channels.get(pattern.text);
 			if (channel !== undefined) channel.plan = undefined;
 			return;
 		}
-		for (const type in channels) {
-			const channel = channels[type] as Channel;
+		for (const [type, channel] of channels) {
 			if (channel.plan !== undefined && pattern.matches(type)) channel.plan = undefined;
 		}
 	}
@@ -122,30 +110,30 @@ export function createRegistry(facts: BusFacts): Registry {
 	}
 
 	function channelOf(type: string): Channel {
-		const known = channels[type];
-		if (known !== undefined) return known;
+		// Emits of one type often come in a row, and looking it up is half the cost of an emit.
+		if (lastChannel !== undefined && lastChannel.type === type) return lastChannel;
+		lastChannel = channels.get(type) ?? addChannel(type);
+		return lastChannel;
+	}
+
+	function addChannel(type: string): Channel {
 		facts.checkType(type);
-		if (channelCount >= maxChannels) forgetUnbound();
-		channelCount++;
+		if (channels.size >= maxChannels) forgetUnbound();
 		const channel: Channel = { type, plan: undefined, isBound: false };
-		channels[type] = channel;
+		channels.set(type, channel);
 		return channel;
 	}
 
 	function forgetPlans(): void {
-		for (const type in channels) (channels[type] as Channel).plan = undefined;
+		for (const channel of channels.values()) channel.plan = undefined;
 	}
 
 	function forgetUnbound(): void {
-		for (const channel of Object.values(channels)) {
-			if (channel.isBound) continue;
-			delete channels[channel.type];
-			channelCount--;
-		}
+		for (const channel of channels.values()) if (!channel.isBound) channels.delete(channel.type);
+		lastChannel = undefined;
 	}
 
 	return {
-		channels,
 		channel: channelOf,
 		bind(type) {
 			const channel = channelOf(type);

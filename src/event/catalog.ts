@@ -1,6 +1,6 @@
 import { CallhookError, type DataIssue } from "../errors.ts";
 import { isThenable } from "../internal/deferred.ts";
-import { checkFunction, checkOptions, invalidOption } from "../internal/options.ts";
+import { checkFunction, checkOptions, describe, invalidOption } from "../internal/options.ts";
 import { checkName, isEventType } from "./pattern.ts";
 import type { InputOf, OutputOf, Schema, SchemaIssue } from "./schema.ts";
 
@@ -112,7 +112,7 @@ function isSchema(value: unknown): value is Schema {
 
 /** Validates data against one schema, synchronously. */
 export function validate(type: string, schema: Schema, data: unknown): unknown {
-	const result = schema["~standard"].validate(data);
+	const result = runSchema(type, schema, data);
 	if (isThenable(result)) {
 		// Nobody will read it: without this its rejection would end the process.
 		Promise.resolve(result).catch(() => undefined);
@@ -130,6 +130,16 @@ export function validate(type: string, schema: Schema, data: unknown): unknown {
 		type,
 		issues,
 	});
+}
+
+function runSchema(type: string, schema: Schema, data: unknown): ReturnType<Schema["~standard"]["validate"]> {
+	try {
+		return schema["~standard"].validate(data);
+	} catch (cause) {
+		const issues = [{ path: "", message: `its schema threw ${describe(cause)}` }];
+		const message = `Invalid data for "${type}": ${issues[0]?.message}`;
+		throw new CallhookError("ERR_CALLHOOK_INVALID_DATA", message, { type, issues }, { cause });
+	}
 }
 
 function readIssue(issue: SchemaIssue): DataIssue {

@@ -36,6 +36,9 @@ export interface EmitOptions {
 	readonly causationId?: string | undefined;
 	readonly traceparent?: string | undefined;
 	readonly metadata?: Readonly<Record<string, unknown>> | undefined;
-	/** The outbox takes only the first event of each key; a later one gets no deliveries. */
+	/**
+	 * The outbox takes only the first event of each key that it remembers; a later one gets no deliveries. Callbacks and
+	 * handlers run for both.
+	 */
 	readonly idempotencyKey?: string | undefined;
 }

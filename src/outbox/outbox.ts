@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import { type BusEvent, createPattern } from "../event/index.ts";
+import type { BusEvent, Pattern } from "../event/index.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { AppendResult, NewEvent, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
@@ -18,7 +18,10 @@ export interface RegisteredTarget {
 	wake(): void;
 	/** Resolves once no delivery of the outbox is pending, in flight or waiting. */
 	idle(): Promise<void>;
-	/** Takes no more events and no more claims; gives back what has not started and waits for the rest, so long. */
+	/**
+	 * Takes no more events and no more claims; gives back what has not started and waits for the rest, so long. Called
+	 * again, it waits for the same end.
+	 */
 	remove(timeoutMs: number): Promise<void>;
 }
 
@@ -42,8 +45,8 @@ export interface Outbox {
 		targets: readonly string[],
 		idempotencyKey: string | undefined,
 	): Promise<void>;
-	/** Resolves once every append so far is committed or has failed. */
-	flush(): Promise<void>;
+	/** How many deliveries the store holds that are not final; `undefined` when it cannot say. */
+	countUnfinished(): Promise<number | undefined>;
 	/** Stops every group. */
 	close(timeoutMs: number): Promise<void>;
 }
@@ -54,6 +57,8 @@ export type EventPayload = Pick<StoredEvent, "dataJson" | "metadataJson">;
 export interface OutboxOptions {
 	readonly store: OutboxStore;
 	readonly clock: Clock;
+	/** Reads a pattern; throws when no type of the catalog matches it. */
+	readPattern(text: string): Pattern;
 	/** The groups have changed, and so may have the answers of `targetsOf`. */
 	onChange(): void;
 	report(error: unknown, activity: string): void;
@@ -62,15 +67,15 @@ export interface OutboxOptions {
 
 const leaseMs = 60_000;
 
-export function createOutbox({ store, clock, onChange, report, send }: OutboxOptions): Outbox {
+export function createOutbox({ store, clock, readPattern, onChange, report, send }: OutboxOptions): Outbox {
 	const relay = createRelay({ store, clock, leaseMs, report, send });
-	const groups = new Map<string, (type: string) => boolean>();
+	const groups = new Map<string, Pick<RegisteredTarget, "remove"> & { accepts(type: string): boolean }>();
 	const appends = createBatcher<NewEvent, AppendResult>(500, (batch) => store.append(batch));
 
-	async function remove(name: string, timeoutMs: number): Promise<void> {
-		if (!groups.delete(name)) return;
+	function end(name: string, timeoutMs: number): Promise<void> {
+		groups.delete(name);
 		onChange();
-		await relay.remove(name, timeoutMs);
+		return relay.remove(name, timeoutMs);
 	}
 
 	return {
@@ -78,7 +83,7 @@ export function createOutbox({ store, clock, onChange, report, send }: OutboxOpt
 			store,
 			clock,
 			register(target) {
-				const { name, accepts } = target;
+				const { name } = target;
 				if (groups.has(name)) {
 					throw new CallhookError(
 						"ERR_CALLHOOK_TARGET_EXISTS",
@@ -86,18 +91,24 @@ export function createOutbox({ store, clock, onChange, report, send }: OutboxOpt
 						{ name },
 					);
 				}
-				const patterns = accepts.map((pattern) => createPattern(pattern, "forward"));
-				groups.set(name, (type) => patterns.some((pattern) => pattern.matches(type)));
+				const patterns = target.accepts.map(readPattern);
+				const accepts = (type: string): boolean => patterns.some((pattern) => pattern.matches(type));
+				let removal: Promise<void> | undefined;
+				const remove = (timeoutMs: number): Promise<void> => {
+					removal ??= end(name, timeoutMs);
+					return removal;
+				};
+				groups.set(name, { accepts, remove });
 				onChange();
 				relay.add(target);
 				return {
 					wake: relay.wake,
 					idle: () => appends.idle().then(relay.idle),
-					remove: (timeoutMs) => remove(name, timeoutMs),
+					remove,
 				};
 			},
 		},
-		targetsOf: (type) => [...groups].filter(([, accepts]) => accepts(type)).map(([name]) => name),
+		targetsOf: (type) => [...groups].filter(([, { accepts }]) => accepts(type)).map(([name]) => name),
 		append(event, payload, targets, idempotencyKey) {
 			const { id, type, time, source, key, subject, correlationId, causationId, traceparent } = event;
 			const stored: StoredEvent = {
@@ -107,10 +118,20 @@ export function createOutbox({ store, clock, onChange, report, send }: OutboxOpt
 			const deliveries = targets.map((name) => ({ group: name, target: name }));
 			return appends.add({ event: stored, idempotencyKey, deliveries }).then(() => undefined);
 		},
-		flush: () => appends.idle(),
+		async countUnfinished() {
+			try {
+				const { groups: states } = await store.stats();
+				return Object.values(states).reduce(
+					(sum, { pending, in_flight, waiting }) => sum + pending + in_flight + waiting,
+					0,
+				);
+			} catch (error) {
+				report(error, "stats");
+				return undefined;
+			}
+		},
 		async close(timeoutMs) {
-			await appends.idle();
-			await Promise.all([...groups.keys()].map((name) => remove(name, timeoutMs)));
+			await Promise.all([...groups.values()].map(({ remove }) => remove(timeoutMs)));
 		},
 	};
 }

@@ -1,5 +1,5 @@
 /**
- * The store port: what an outbox needs of a database. Memory, SQLite and PostgreSQL implement it, and
+ * The store port: what an outbox needs of a database. Its shape fits memory, SQLite and PostgreSQL alike, and
  * `storeContract` of `callhook/testing` is the suite they all pass.
  *
  * Rules for every store: the store's own clock decides, so the port speaks in relative times only; a claim counts the
@@ -176,17 +176,20 @@ export interface StoreCapabilities {
 export interface OutboxStore {
 	readonly capabilities: StoreCapabilities;
 	readonly endpoints: EndpointRecords;
-	/** Keeps events with their deliveries, all or none; resolves after the commit. `tx` is the caller's transaction. */
+	/**
+	 * Keeps events with their deliveries, all or none; resolves after the commit. `tx` is the caller's transaction;
+	 * a store that can take part in none rejects it with ERR_CALLHOOK_INVALID_OPTION.
+	 */
 	append(events: readonly NewEvent[], options?: { readonly tx?: unknown }): Promise<readonly AppendResult[]>;
 	/** Leases due deliveries, the oldest of each target first, targets in turn. */
 	claim(request: ClaimRequest): Promise<readonly Claim[]>;
 	/** Makes leases end `leaseMs` from now; returns the tokens that are still valid. */
 	extend(tokens: readonly string[], leaseMs: number): Promise<readonly string[]>;
 	settle(settlements: readonly Settlement[]): Promise<readonly ("ok" | "lost")[]>;
-	/** Gives claims back as if they had never been made: due again, the attempt not counted. */
+	/** Gives claims back as if they had never been made, where their tokens are valid: due again, the attempt not counted. */
 	release(tokens: readonly string[]): Promise<void>;
 	query(filter: DeliveryFilter, page: PageRequest): Promise<Page<StoredDelivery>>;
-	/** Makes final deliveries pending again with a new count of attempts; returns how many. */
+	/** Makes final deliveries pending again, with a new count of attempts and last in their order; returns how many. */
 	replay(filter: DeliveryFilter): Promise<number>;
 	/** Cancels deliveries that are not final; returns how many. */
 	cancel(filter: DeliveryFilter): Promise<number>;
@@ -195,10 +198,13 @@ export interface OutboxStore {
 	stats(): Promise<StoreStats>;
 	/**
 	 * How long until something of these groups is claimable or a lease ends; `undefined` when nothing is to come.
-	 * Targets with capacity 0 do not count.
+	 * What is claimable of targets with capacity 0 does not count.
 	 */
 	nextDueInMs(request: Pick<ClaimRequest, "groups" | "capacity">): Promise<number | undefined>;
-	/** Calls `listener` when something may have become claimable; a hint, never a promise. Returns how to stop. */
+	/**
+	 * Calls `listener` when something may have become claimable, or was cancelled; a hint, never a promise. Returns how
+	 * to stop.
+	 */
 	onWake(listener: () => void): () => void;
 	close(): Promise<void>;
 }
@@ -213,7 +219,10 @@ export interface OutboxSignals {
 	"delivery:delivered": DeliveryInfo & { readonly attempt: AttemptRecord };
 	/** The last attempt failed. */
 	"delivery:dead": DeliveryInfo & { readonly attempt: AttemptRecord };
-	/** The lease ended before the settlement arrived: another claim owns the delivery, which may run twice. */
+	/**
+	 * The settlement came too late: the lease had ended, so that another claim may run the delivery again, or the
+	 * delivery had been cancelled.
+	 */
 	"delivery:lost": DeliveryInfo;
 }
 

@@ -1,9 +1,10 @@
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
+import { nextTurn } from "../internal/next-turn.ts";
 import type { Claim, DeliveryInfo, OutboxSignals, OutboxStore, Settlement } from "./ports.ts";
 import type { TargetGroup } from "./target-group.ts";
-import { createTargetLanes, type TargetLanes } from "./target-lanes.ts";
+import { claimsPerSlot, createTargetLanes, type TargetLanes } from "./target-lanes.ts";
 
 export interface RelayOptions {
 	readonly store: OutboxStore;
@@ -26,6 +27,9 @@ export interface Relay {
 }
 
 const retryStoreAfterMs = 1_000;
+// What a target with a concurrency of one can use. Others get the rest of their share in the next claim; more would
+// let targets that hang take the places of all others.
+const limitPerTarget = claimsPerSlot;
 
 export function createRelay({ store, clock, leaseMs, report, send }: RelayOptions): Relay {
 	const groups = new Map<string, { readonly group: TargetGroup; readonly lanes: TargetLanes }>();
@@ -34,6 +38,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 	const settlements = createBatcher<Settlement, "ok" | "lost">(500, (batch) => store.settle(batch));
 	let pumping: Promise<void> | undefined;
 	let isWoken = false;
+	let isWakingSoon = false;
 	/** The store has failed: it is left alone for a while, whatever wakes the relay. */
 	let isResting = false;
 	let stopListening: (() => void) | undefined;
@@ -47,14 +52,24 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		pumping = pump();
 	}
 
+	/** Responses often arrive together: one claim for all the slots they free, while each lane has its next claim. */
+	function wakeSoon(): void {
+		if (isWakingSoon) return;
+		isWakingSoon = true;
+		nextTurn(() => {
+			isWakingSoon = false;
+			wake();
+		});
+	}
+
 	/** One at a time: claims until nothing is due or no place is free, then sleeps until the next due time. */
 	async function pump(): Promise<void> {
 		await Promise.resolve();
-		clock.clearTimeout(dueTimer);
-		dueTimer = undefined;
 		try {
 			while (isWoken && groups.size > 0) {
 				isWoken = false;
+				clock.clearTimeout(dueTimer);
+				dueTimer = undefined;
 				await claimOnce();
 			}
 		} catch (error) {
@@ -66,12 +81,13 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 	}
 
 	async function claimOnce(): Promise<void> {
+		for (const { group } of groups.values()) if (group.prepare !== undefined) await group.prepare();
 		// A group that is full is not asked for: its deliveries must not take the places of the others.
 		const open = [...groups.values()].filter(({ lanes }) => lanes.inFlight < lanes.limit);
 		if (open.length === 0) return;
 		const names = open.map(({ group }) => group.name);
 		const limit = open.reduce((sum, { lanes }) => sum + lanes.limit - lanes.inFlight, 0);
-		const request = { groups: names, limit, limitPerTarget: 8, capacity: capacities(), leaseMs };
+		const request = { groups: names, limit, limitPerTarget, capacity: capacities(), leaseMs };
 		const claims = await store.claim(request);
 		for (const claim of claims) start(claim);
 		await giveBack(claims.filter(({ group }) => !groups.has(group)).map(({ token }) => token));
@@ -168,7 +184,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 
 	return {
 		add(group) {
-			const lanes = createTargetLanes(group, clock, (claim) => runClaim(group, lanes, claim), wake);
+			const lanes = createTargetLanes(group, clock, (claim) => runClaim(group, lanes, claim), wakeSoon);
 			groups.set(group.name, { group, lanes });
 			stopListening ??= store.onWake(wake);
 			wake();

@@ -7,6 +7,8 @@ export interface TargetGroup {
 	readonly concurrency: number;
 	/** The same for one target. */
 	concurrencyOf(target: string): number;
+	/** Resolves once the group is ready for claims; asked before each. A rejection puts the claim off. */
+	prepare?(): Promise<unknown>;
 	/**
 	 * Makes one attempt, or says where the event goes from here: that is how one row in the outbox becomes a delivery
 	 * for each endpoint. Should not throw.

@@ -30,8 +30,8 @@ interface TargetLane {
 	claims: number;
 }
 
-// Twice what can run: the next delivery of a target is at hand while the settlement of the last is written.
-const claimsPerSlot = 2;
+/** Twice what can run: the next delivery of a target is at hand while the settlement of the last is written. */
+export const claimsPerSlot = 2;
 
 export function createTargetLanes(
 	group: TargetGroup,

@@ -4,3 +4,5 @@
  * @module
  */
 export { type FakeClock, fakeClock } from "./fake-clock.ts";
+export type { StoreContractCase, StoreHarness } from "./store-contract/harness.ts";
+export { storeContract } from "./store-contract.ts";

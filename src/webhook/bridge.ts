@@ -1,4 +1,5 @@
 import { CallhookError } from "../errors.ts";
+import { createPattern } from "../event/index.ts";
 import { checkDelayMs } from "../internal/options.ts";
 import type { OutboxDoor } from "../outbox/index.ts";
 import type { Claim, NewDelivery, Settlement } from "../outbox/ports.ts";
@@ -61,10 +62,13 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 	const guard = createAddressGuard(network);
 	const sender = createSender(guard, clock);
 	const directory = createEndpointDirectory(store, guard, clock);
+	const forwarded = forward.map((pattern) => createPattern(pattern, "forward"));
 
 	async function run(claim: Claim): Promise<Omit<Settlement, "token">> {
-		const endpoint = (await directory.load()).get(claim.target);
-		if (endpoint === undefined) return { to: { state: "cancelled" } };
+		const endpoint = directory.loaded.get(claim.target);
+		// The store may hold what an earlier process was still allowed to forward.
+		const isForwarded = forwarded.some((pattern) => pattern.matches(claim.event.type));
+		if (endpoint === undefined || !isForwarded) return { to: { state: "cancelled" } };
 		const startedAtMs = clock.now();
 		const result = await sender.send({
 			...sign(endpoint, claim, startedAtMs, userAgent),
@@ -80,7 +84,8 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 		accepts: forward,
 		concurrency: 16,
 		concurrencyOf: () => 16,
-		run: async ({ event }) => ({ to: { state: "routed", deliveries: await route(event.type) } }),
+		prepare: directory.load,
+		run: async ({ event }) => ({ to: { state: "routed", deliveries: route(event.type) } }),
 		abort: () => undefined,
 	});
 	const delivering = outbox.register({
@@ -88,13 +93,13 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 		accepts: [],
 		concurrency,
 		concurrencyOf: (id) => directory.loaded.get(id)?.document.concurrency ?? 1,
+		prepare: directory.load,
 		run,
 		abort: sender.abort,
 	});
 
-	async function route(type: string): Promise<NewDelivery[]> {
-		const endpoints = [...(await directory.load()).values()];
-		return endpoints
+	function route(type: string): NewDelivery[] {
+		return [...directory.loaded.values()]
 			.filter(({ accepts }) => accepts(type))
 			.map(({ document }) => ({ group, target: document.id }));
 	}

@@ -69,6 +69,9 @@ function readFilter({ endpointId, eventId, type, state, since, until }: Delivery
 	if (state !== undefined && !states.includes(state)) {
 		throw invalidOption("state", `one of ${states.join(", ")}`, state);
 	}
+	for (const [option, text] of Object.entries({ endpointId, eventId, type })) {
+		if (text !== undefined && typeof text !== "string") throw invalidOption(option, "a string", text);
+	}
 	return {
 		target: endpointId,
 		eventId,
@@ -81,7 +84,7 @@ function readFilter({ endpointId, eventId, type, state, since, until }: Delivery
 
 function readTime(option: string, time: string | Date | undefined): string | undefined {
 	if (time === undefined) return undefined;
-	const date = new Date(time);
+	const date = new Date(typeof time === "string" || time instanceof Date ? time : Number.NaN);
 	if (Number.isNaN(date.getTime())) throw invalidOption(option, "a Date or a time in RFC 3339", time);
 	return date.toISOString();
 }

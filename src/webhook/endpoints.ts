@@ -41,7 +41,7 @@ export interface EndpointDirectory {
 	readonly api: Endpoints;
 	/** All endpoints, read from the store once and kept up to date by this process. */
 	load(): Promise<ReadonlyMap<string, ActiveEndpoint>>;
-	/** Those loaded so far. */
+	/** Those loaded so far: all, once `load` has resolved. */
 	readonly loaded: ReadonlyMap<string, ActiveEndpoint>;
 }
 
@@ -100,8 +100,9 @@ export function createEndpointDirectory(
 		},
 		async delete(id) {
 			await load();
+			const existed = await records.delete(id);
 			loaded.delete(id);
-			return records.delete(id);
+			return existed;
 		},
 	};
 	return { api, load, loaded };

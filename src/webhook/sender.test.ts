@@ -3,7 +3,7 @@ import http, { type IncomingMessage, type RequestListener } from "node:http";
 import https from "node:https";
 import net, { type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { cert, key } from "../../test/support/certificate.ts";
 import { closedPort, type Listener, listen } from "../../test/support/listener.ts";
 import { createDeferred } from "../internal/deferred.ts";
@@ -90,20 +90,19 @@ function drip(socket: Socket, text: string, onTwentieth: () => void, drops = 1):
 
 describe("send() - the request", () => {
 	test("arrives with exactly the bytes and headers that were given", async () => {
-		const received = createDeferred<IncomingMessage & { bytes: Buffer }>();
-		const { sender, url, listener } = await serve(async (request, response) => {
-			const bytes = Buffer.concat(await request.toArray());
-			received.resolve(Object.assign(request, { bytes }));
-			response.writeHead(204).end();
+		const received = createDeferred<{ request: IncomingMessage; bytes: Promise<Buffer[]> }>();
+		const { sender, url, listener } = await serve((request, response) => {
+			received.resolve({ request, bytes: request.toArray() });
+			request.on("end", () => response.writeHead(204).end());
 		});
 		const body = Buffer.from([0, 255, 34, 254, 10, 13, 0xc3, 0x28]);
 		const headers = { "content-type": "application/json", "webhook-id": "evt_1", "user-agent": "callhook" };
 		const result = await sender.send(post(`${url}hooks/%C3%A9?a=1&b=2#fragment`, { headers, body }));
 		expect(responseOf(result)).toEqual({ status: 204, body: "" });
-		const { method, url: path, rawHeaders, bytes } = await received.promise;
-		expect([method, path]).toEqual(["POST", "/hooks/%C3%A9?a=1&b=2"]);
-		expect(bytes).toEqual(body);
-		expect(rawHeaders).toEqual([
+		const { request, bytes } = await received.promise;
+		expect([request.method, request.url]).toEqual(["POST", "/hooks/%C3%A9?a=1&b=2"]);
+		expect(Buffer.concat(await bytes)).toEqual(body);
+		expect(request.rawHeaders).toEqual([
 			...["host", `127.0.0.1:${listener.port}`, "connection", "keep-alive"],
 			...Object.entries(headers).flat(),
 			...["content-length", "8"],
@@ -120,6 +119,22 @@ describe("send() - the request", () => {
 			await clock.advance(0);
 		}
 		expect(await listener.connections()).toBe(1);
+	});
+
+	test("takes a new connection when the one before is older than five minutes", async () => {
+		vi.useFakeTimers({ toFake: ["Date"] });
+		onTestFinished(() => void vi.useRealTimers());
+		const { clock, sender, url, listener } = await serve((_, response) => response.end());
+		for (const [minutes, connections] of [
+			[0, 1],
+			[5, 1],
+			[5.01, 2],
+		] as const) {
+			vi.setSystemTime(minutes * 60_000);
+			expect(responseOf(await sender.send(post(url))).status).toBe(200);
+			await clock.advance(0);
+			expect(await listener.connections(), `${minutes}`).toBe(connections);
+		}
 	});
 
 	test("is not made when the guard refuses, and no connection either", async () => {

@@ -1,4 +1,3 @@
-import { createId } from "../../internal/id.ts";
 import type { Claim, ClaimRequest } from "../../outbox/ports.ts";
 import type { DeliveryRow, Tables, TargetQueue } from "./tables.ts";
 
@@ -35,7 +34,7 @@ export function claim(tables: Tables, request: ClaimRequest): Claim[] {
 }
 
 function lease(tables: Tables, row: DeliveryRow, leaseMs: number): Claim {
-	const token = createId("tok");
+	const token = `tok_${++tables.claimCount}`;
 	row.token = token;
 	row.state = "in_flight";
 	row.attemptCount++;

@@ -13,8 +13,7 @@ export function settle(tables: Tables, { token, to, attempt }: Settlement): "ok"
 			tables.schedule(row);
 			break;
 		case "routed":
-			for (const delivery of to.deliveries) tables.addDelivery(row.event, delivery);
-			tables.dissolve(row);
+			tables.replace(row, to.deliveries);
 			break;
 		case "delivered":
 		case "dead":

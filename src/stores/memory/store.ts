@@ -82,7 +82,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 		async cancel(filter) {
 			tables.checkOpen();
 			const rows = pick(tables, filter).filter((row) => !isFinal(row));
-			for (const row of rows) tables.finish(row, "cancelled");
+			for (const row of rows) tables.cancel(row);
 			tables.wake();
 			return rows.length;
 		},
@@ -122,7 +122,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			async delete(id) {
 				tables.checkOpen();
 				const rows = pick(tables, { target: id }).filter((row) => !isFinal(row));
-				for (const row of rows) tables.finish(row, "cancelled");
+				for (const row of rows) tables.cancel(row);
 				tables.wake();
 				return tables.endpoints.delete(id);
 			},

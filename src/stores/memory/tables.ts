@@ -60,6 +60,8 @@ export class Tables {
 	readonly deliveries: Map<string, DeliveryRow> = new Map();
 	readonly endpoints: Map<string, EndpointRecord> = new Map();
 	readonly claims: Map<string, DeliveryRow> = new Map();
+	/** How many claims there have ever been. */
+	claimCount = 0;
 	/** The targets of each group that have something ready, in the order of their turns: those of the past cost nothing. */
 	readonly active: Map<string, Map<string, TargetQueue>> = new Map();
 	readonly #eventsByKey = new Map<string, EventRow>();
@@ -70,6 +72,7 @@ export class Tables {
 	readonly #finished = new Fifo<DeliveryRow | EventRow>();
 	readonly #maxFinished: number;
 	readonly #listeners = new Set<() => void>();
+	#hasNews = false;
 	#isClosed = false;
 
 	constructor(clock: Clock, maxFinished: number) {
@@ -93,7 +96,10 @@ export class Tables {
 		return () => void this.#listeners.delete(listener);
 	}
 
+	/** Tells the listeners if something was scheduled or cancelled since the last time. */
 	wake(): void {
+		if (!this.#hasNews) return;
+		this.#hasNews = false;
 		for (const listener of this.#listeners) listener();
 	}
 
@@ -132,6 +138,7 @@ export class Tables {
 
 	/** Makes a delivery claimable at its `dueAtMs`. */
 	schedule(row: DeliveryRow): void {
+		this.#hasNews = true;
 		if (row.dueAtMs <= this.clock.now()) return this.#makeReady(row);
 		let heap = this.#notYetDue.get(row.group);
 		if (heap === undefined) {
@@ -204,11 +211,18 @@ export class Tables {
 		this.keepFinished(row);
 	}
 
-	/** Takes a delivery away that stood for a group, now that others stand in its place. */
-	dissolve(row: DeliveryRow): void {
+	/** Unlike the end of a claim, this is news to whoever waits for the delivery. */
+	cancel(row: DeliveryRow): void {
+		this.finish(row, "cancelled");
+		this.#hasNews = true;
+	}
+
+	/** Takes a delivery away that stood for a group, and puts others in its place. */
+	replace(row: DeliveryRow, deliveries: readonly NewDelivery[]): void {
 		this.unclaim(row, "cancelled");
 		this.#leaveOrderLane(row);
 		this.#removeDelivery(row);
+		for (const delivery of deliveries) this.addDelivery(row.event, delivery);
 		if (row.event.targets.size === 0) this.keepFinished(row.event);
 	}
 

@@ -1,0 +1,95 @@
+// Webhooks from emit to 2xx: signed POSTs of 1 kB to one receiver, in a process of its own on loopback.
+import { type ChildProcess, fork } from "node:child_process";
+import { createHmac, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { createBus, memoryStore } from "callhook";
+import { createWebhookBridge } from "callhook/webhook";
+import { Pool } from "undici";
+import { measure, type Subject } from "./harness.ts";
+
+const connections = 64;
+const deliveries = 4_000;
+const data = { orderId: "o_1", note: "x".repeat(950) };
+const secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+async function startReceiver(): Promise<{ receiver: ChildProcess; port: number }> {
+	const receiver = fork(fileURLToPath(new URL("receiver-process.ts", import.meta.url)));
+	const [port] = (await once(receiver, "message")) as [number];
+	return { receiver, port };
+}
+
+/** What a program would write by hand: serialize, sign and POST, so many at once, over so many connections. */
+const bareLoop: Subject = {
+	name: "bare signed undici.Pool loop",
+	create() {
+		const started = startReceiver().then(({ port }) => new Pool(`http://127.0.0.1:${port}`, { connections }));
+		const key = Buffer.from(secret, "base64");
+		async function post(pool: Pool): Promise<void> {
+			const id = `evt_${randomUUID()}`;
+			const now = new Date();
+			const timestamp = Math.floor(now.getTime() / 1_000);
+			const body = JSON.stringify({ type: "order.paid", timestamp: now.toISOString(), data });
+			const signature = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
+			const response = await pool.request({
+				path: "/",
+				method: "POST",
+				headers: {
+					"content-type": "application/json",
+					"webhook-id": id,
+					"webhook-timestamp": String(timestamp),
+					"webhook-signature": `v1,${signature}`,
+				},
+				body,
+			});
+			if (response.statusCode !== 204) throw new Error(`status ${response.statusCode}`);
+			await response.body.dump();
+		}
+		return async (operations) => {
+			const pool = await started;
+			let left = operations;
+			const worker = async (): Promise<void> => {
+				while (left-- > 0) await post(pool);
+			};
+			await Promise.all(Array.from({ length: connections }, worker));
+		};
+	},
+};
+
+const callhook: Subject = {
+	name: "callhook, memory store",
+	create() {
+		const bus = createBus<{ "order.paid": typeof data }>({ store: memoryStore() });
+		const started = startReceiver().then(async ({ port }) => {
+			const bridge = createWebhookBridge(bus, {
+				forward: ["order.*"],
+				concurrency: connections,
+				network: { allow: [`127.0.0.1/32:${port}`], allowHttp: true },
+			});
+			await bridge.endpoints.create({
+				...{ url: `http://127.0.0.1:${port}/`, events: ["order.*"], concurrency: connections },
+				secret: `whsec_${secret}`,
+			});
+			return bridge;
+		});
+		let delivered = 0;
+		bus.observe("delivery:delivered", () => delivered++);
+		return async (operations) => {
+			const bridge = await started;
+			delivered = 0;
+			for (let i = 0; i < operations; i++) bus.emit("order.paid", data);
+			await bridge.idle();
+			if (delivered !== operations) throw new Error(`${delivered} of ${operations} were delivered`);
+		};
+	},
+};
+
+await measure([
+	{
+		name: `webhook deliveries, ${connections} connections`,
+		baseline: bareLoop.name,
+		operations: deliveries,
+		rounds: 7,
+		subjects: [bareLoop, callhook],
+	},
+]);

@@ -1,0 +1,16 @@
+// A receiver in a process of its own: answers 204 to every POST and counts them.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
+let received = 0;
+const server = createServer((request, response) => {
+	request.resume();
+	request.on("end", () => {
+		received++;
+		response.writeHead(204).end();
+	});
+});
+server.keepAliveTimeout = 60_000;
+server.listen(0, "127.0.0.1", () => process.send?.((server.address() as AddressInfo).port));
+process.on("message", () => process.send?.(received));
+process.on("disconnect", () => process.exit());

@@ -1,0 +1,10 @@
+type Schedule = (callback: () => void) => unknown;
+
+// Node has setImmediate; elsewhere a timer of no length is a turn too, if a slower one.
+const schedule: Schedule =
+	(globalThis as { setImmediate?: Schedule }).setImmediate ?? ((callback) => setTimeout(callback, 0));
+
+/** Calls a function in the next turn of the event loop, when what this turn has brought is done. */
+export function nextTurn(callback: () => void): void {
+	schedule(callback);
+}

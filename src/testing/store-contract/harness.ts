@@ -1,0 +1,28 @@
+import type { OutboxStore } from "../../outbox/ports.ts";
+
+/** A store under test, with what the suite needs around it. */
+export interface StoreHarness {
+	/** Fresh and empty; the suite closes it. */
+	readonly store: OutboxStore;
+	/**
+	 * Lets at least `ms` milliseconds pass on the store's own clock: a fake clock is moved; where a database's clock
+	 * decides, wait, or shift the times in its tables. The suite asks for little more than a second at a time.
+	 */
+	advance(ms: number): Promise<void>;
+	/** Removes what the closed store leaves behind: a file, a schema. */
+	dispose?(): Promise<void>;
+}
+
+/** One thing that every store does. */
+export interface StoreContractCase {
+	/** Unique in the suite. */
+	readonly name: string;
+	/** Makes a store of its own, checks it and closes it; rejects where it breaks the contract. */
+	run(): Promise<void>;
+}
+
+/** A case before it has a store. */
+export interface StoreCheck {
+	readonly name: string;
+	check(harness: StoreHarness): Promise<void>;
+}
