@@ -63,6 +63,12 @@ export function createBus(options: BusOptions = {}): unknown {
 			store,
 			clock,
 			readPattern: (text) => readPattern(text, "forward"),
+			onAppended(emitted, error) {
+				for (const event of emitted) {
+					if (error !== undefined) report(error, { source: "outbox", name: "append", event });
+					core.work.end();
+				}
+			},
 			onChange: () => registry.forgetPlans(),
 			report: (error, name) => report(error, { source: "outbox", name }),
 			send: signals.send,
@@ -116,9 +122,6 @@ export function createBus(options: BusOptions = {}): unknown {
 		if (payload !== undefined && outbox !== undefined) {
 			const stored = outbox.append(emission, payload, outboxTargets, emitOptions?.idempotencyKey);
 			core.work.begin();
-			stored
-				.catch((error) => report(error, { source: "outbox", name: "append", event: emission }))
-				.finally(() => core.work.end());
 			emission.setStored(stored);
 		}
 		return emission;

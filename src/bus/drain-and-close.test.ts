@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { thrownBy } from "../../test/support/thrown.ts";
 import { type CallhookError, isCallhookError } from "../errors.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { fakeClock } from "../testing/index.ts";
@@ -20,15 +21,9 @@ function setup() {
 }
 
 function expectClosed(run: () => unknown): void {
-	let thrown: unknown;
-	try {
-		run();
-	} catch (error) {
-		thrown = error;
-	}
-	if (!isCallhookError(thrown, "ERR_CALLHOOK_CLOSED")) expect.fail("expected ERR_CALLHOOK_CLOSED");
-	expect(thrown.details).toEqual({ what: "bus" });
-	expect(thrown.message).toContain("closed");
+	const error = thrownBy(run);
+	expect(error).toMatchObject({ code: "ERR_CALLHOOK_CLOSED", details: { what: "bus" } });
+	expect(error.message).toContain("closed");
 }
 
 /** Every way into the bus. */
@@ -50,7 +45,7 @@ describe("drain()", () => {
 		bus.on("job", callback);
 		const emitJob = bus.emitter("job");
 		emitJob(1);
-		expect(await bus.drain()).toEqual({ isDrained: true, left: 0, handlers: [] });
+		expect(await bus.drain()).toMatchObject({ isDrained: true, left: 0, handlers: [], deliveries: 0 });
 		expectIntakeClosed(bus, emitJob);
 		expect(callback).toHaveBeenCalledTimes(1);
 	});
@@ -75,7 +70,7 @@ describe("drain()", () => {
 		await clock.advance(1);
 		expect(drained).not.toHaveBeenCalled();
 		runs[2]!.resolve(undefined);
-		expect(await report).toEqual({ isDrained: true, left: 0, handlers: [] });
+		expect(await report).toMatchObject({ isDrained: true, left: 0, handlers: [], deliveries: 0 });
 		expect(clock.timers).toBe(0);
 	});
 
@@ -121,10 +116,11 @@ describe("drain()", () => {
 		expect(drained).not.toHaveBeenCalled();
 		expect(() => bus.emit("other", 4)).not.toThrow();
 		await clock.advance(1);
-		expect(await report).toEqual({
+		expect(await report).toMatchObject({
 			isDrained: false,
 			left: 4,
 			handlers: [{ name: "slow", succeeded: 0, failed: 0, retried: 0, running: 1, queued: 1 }],
+			deliveries: 0,
 		});
 		expectIntakeClosed(bus, emitJob);
 		expect(runs[0]!.context.signal.aborted, "drain gives nothing up").toBe(false);
@@ -251,6 +247,31 @@ describe("close()", () => {
 		expect(handled).toEqual([1]);
 		const reports = await Promise.all(emissions.map(({ settled }) => settled));
 		expect(reports.map(({ ok }) => ok)).toEqual([true, false, false]);
+	});
+
+	test.each([
+		["inside the signal of the failed attempt", (close: () => void) => close()],
+		["between the failed attempt and its wait", (close: () => void) => queueMicrotask(close)],
+	])("%s gives up its retry as well", async (_when, call) => {
+		for (const options of [{ concurrency: 1 }, {}]) {
+			for (const isAsync of [true, false]) {
+				const { bus, clock, onError } = setup();
+				const handler = vi.fn((): unknown => {
+					if (isAsync) return Promise.reject(new Error("failed"));
+					throw new Error("failed");
+				});
+				bus.handle("job", handler, { ...options, retry: { jitter: false } });
+				bus.observe("handler:retry", () => call(() => void bus.close()));
+				const { settled } = bus.emit("job", 1);
+				await clock.advance(0);
+				expect(clock.timers).toBe(0);
+				const report = await settled;
+				expect(report.failed).toMatchObject([{ attempts: 1, error: { code: "ERR_CALLHOOK_STOPPED" } }]);
+				expect(onError).toHaveBeenCalledTimes(1);
+				await clock.advance(60_000);
+				expect(handler).toHaveBeenCalledTimes(1);
+			}
+		}
 	});
 
 	test("gives up what a paused handler holds, and may be called again", async () => {

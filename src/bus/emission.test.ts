@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
+import { thrownBy } from "../../test/support/thrown.ts";
 import { isCallhookError } from "../errors.ts";
 import { type BusEvent, defineEvents, type EmitOptions } from "../event/index.ts";
 import { createDeferred } from "../internal/deferred.ts";
@@ -312,12 +313,7 @@ describe("emission.settled", () => {
 		bus.handle("order.paid", () => Promise.reject(errors[1]), { name: "worker" });
 		const report = await bus.emit("order.paid", { id: 1 }).settled;
 		expect(report.failed.map(({ error }) => error)).toEqual(errors);
-		let thrown: unknown;
-		try {
-			report.throwIfFailed();
-		} catch (error) {
-			thrown = error;
-		}
+		const thrown = thrownBy(() => report.throwIfFailed());
 		if (!isCallhookError(thrown, "ERR_CALLHOOK_EMISSION_FAILED")) expect.fail("expected its own code");
 		expect(thrown.details).toEqual({ type: "order.paid", failed: 2 });
 		expect(thrown.message).toBe(

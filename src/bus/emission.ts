@@ -34,7 +34,7 @@ class Details {
 	attempts: number[] | undefined;
 	failures = 0;
 	settled: Deferred<EmissionReport> | undefined;
-	stored: Promise<void> | undefined;
+	stored: Promise<unknown> | undefined;
 
 	constructor(options: EmitOptions | undefined) {
 		this.options = options;
@@ -129,7 +129,7 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	get stored(): Promise<void> {
-		return this.#details?.stored ?? Promise.resolve();
+		return Promise.resolve(this.#details?.stored).then(() => undefined);
 	}
 
 	get settled(): Promise<EmissionReport> {
@@ -176,7 +176,7 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	/** The outbox promised to keep the event. */
-	setStored(stored: Promise<void>): void {
+	setStored(stored: Promise<unknown>): void {
 		this.#ensureDetails().stored = stored;
 	}
 

@@ -57,6 +57,7 @@ export class HandlerQueue implements EventQueue {
 			gate,
 			clock: core.clock,
 			run: (job) => this.#run(job),
+			mayRunAgain: (job) => this.#mayRunAgain(job),
 		});
 	}
 
@@ -185,6 +186,14 @@ export class HandlerQueue implements EventQueue {
 			this.#report(whenError, job.event);
 			return false;
 		}
+	}
+
+	/** The bus may have closed since the attempt failed, before its job waited where `abort` finds it. */
+	#mayRunAgain(job: Job): boolean {
+		const { stopReason } = this.#host;
+		if (stopReason === undefined) return true;
+		this.#giveUp(job, stopReason);
+		return false;
 	}
 
 	#giveUp(job: Job, error: unknown): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { type CallhookErrorCode, isCallhookError } from "../errors.ts";
+import { thrownBy } from "../../test/support/thrown.ts";
+import { type CallhookError, type CallhookErrorCode, isCallhookError } from "../errors.ts";
 import { fakeClock } from "../testing/index.ts";
 import { defineEvents, unknownEventType, validate } from "./catalog.ts";
 import type { Schema } from "./schema.ts";
@@ -12,14 +13,10 @@ function schemaOf(check: (value: unknown) => unknown): Schema {
 	return { "~standard": { version: 1, validate: check as Schema["~standard"]["validate"] } };
 }
 
-function thrownBy<Code extends CallhookErrorCode>(run: () => unknown, code: Code) {
-	try {
-		run();
-	} catch (error) {
-		if (isCallhookError(error, code)) return error;
-		throw error;
-	}
-	return expect.fail("nothing was thrown");
+function refusalOf<Code extends CallhookErrorCode>(run: () => unknown, code: Code): CallhookError<Code> {
+	const error = thrownBy(run);
+	if (!isCallhookError(error, code)) expect.fail(`expected ${code}, got ${error.code}`);
+	return error;
 }
 
 describe("defineEvents()", () => {
@@ -55,14 +52,14 @@ describe("defineEvents()", () => {
 	});
 
 	test.each(["order paid", "order..paid", "order.*", "order."])("refuses the type %j", (type) => {
-		const error = thrownBy(() => defineEvents({ [type]: order }), "ERR_CALLHOOK_INVALID_EVENT_TYPE");
+		const error = refusalOf(() => defineEvents({ [type]: order }), "ERR_CALLHOOK_INVALID_EVENT_TYPE");
 		expect(error.details).toEqual({ type });
 		expect(error.message).toContain(`defineEvents() got "${type}"`);
 		expect(error.message).toContain("expected segments of letters");
 	});
 
 	test("refuses a type without a name", () => {
-		const error = thrownBy(() => defineEvents({ "": order }), "ERR_CALLHOOK_MISSING_NAME");
+		const error = refusalOf(() => defineEvents({ "": order }), "ERR_CALLHOOK_MISSING_NAME");
 		expect(error.details).toEqual({ what: "event type", where: "defineEvents()" });
 	});
 
@@ -78,13 +75,13 @@ describe("defineEvents()", () => {
 	];
 	test.each(broken)("refuses a definition: %s of %j", (option, definition, expected) => {
 		const define = () => defineEvents({ "order.paid": definition as never });
-		const error = thrownBy(define, "ERR_CALLHOOK_INVALID_OPTION");
+		const error = refusalOf(define, "ERR_CALLHOOK_INVALID_OPTION");
 		expect(error.details).toMatchObject({ option, expected });
 		expect(error.message).toContain(`"${option}" must be ${expected}, but got `);
 	});
 
 	test.each([[null], [undefined], ["order.paid"]])("refuses %j as definitions", (definitions) => {
-		const error = thrownBy(() => defineEvents(definitions as never), "ERR_CALLHOOK_INVALID_OPTION");
+		const error = refusalOf(() => defineEvents(definitions as never), "ERR_CALLHOOK_INVALID_OPTION");
 		expect(error.details.option).toBe("events");
 	});
 });
@@ -97,13 +94,13 @@ describe("catalog.parse()", () => {
 	});
 
 	test("throws for a type it does not have, naming the types it has", () => {
-		const error = thrownBy(() => catalog.parse("order.payd", {}), "ERR_CALLHOOK_UNKNOWN_EVENT_TYPE");
+		const error = refusalOf(() => catalog.parse("order.payd", {}), "ERR_CALLHOOK_UNKNOWN_EVENT_TYPE");
 		expect(error.details).toEqual({ type: "order.payd", known: ["order.paid"] });
 		expect(error.message).toBe('The catalog has no event type "order.payd"; it has order.paid');
 	});
 
 	test("throws for data its schema refuses", () => {
-		const error = thrownBy(() => catalog.parse("order.paid", {}), "ERR_CALLHOOK_INVALID_DATA");
+		const error = refusalOf(() => catalog.parse("order.paid", {}), "ERR_CALLHOOK_INVALID_DATA");
 		expect(error.details.type).toBe("order.paid");
 		expect(error.details.issues.map(({ path }) => path)).toEqual(["orderId", "total"]);
 	});
@@ -131,7 +128,7 @@ describe("validate()", () => {
 				{ message: "fifth" },
 			],
 		}));
-		const error = thrownBy(() => validate("order.paid", schema, 1), "ERR_CALLHOOK_INVALID_DATA");
+		const error = refusalOf(() => validate("order.paid", schema, 1), "ERR_CALLHOOK_INVALID_DATA");
 		expect(error.details.issues).toEqual([
 			{ path: "", message: "whole" },
 			{ path: "items.3.Symbol(note)", message: "plain" },
@@ -146,7 +143,7 @@ describe("validate()", () => {
 
 	test("takes an issue list as a refusal even when it is empty", () => {
 		expect(
-			thrownBy(
+			refusalOf(
 				() =>
 					validate(
 						"t",
@@ -161,7 +158,7 @@ describe("validate()", () => {
 	test("refuses a promise, and its rejection does not end the process", async () => {
 		for (const rejecting of [Promise.reject(new Error("unread")), thenableThatRejects()]) {
 			const schema = schemaOf(() => rejecting);
-			const error = thrownBy(() => validate("order.paid", schema, 1), "ERR_CALLHOOK_ASYNC_SCHEMA");
+			const error = refusalOf(() => validate("order.paid", schema, 1), "ERR_CALLHOOK_ASYNC_SCHEMA");
 			expect(error.details).toEqual({ type: "order.paid" });
 			expect(error.message).toContain('The schema of "order.paid" is asynchronous');
 		}

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { thrownBy } from "../../test/support/thrown.ts";
 import { isCallhookError } from "../errors.ts";
 import { checkName, createPattern, isEventType } from "./pattern.ts";
 
@@ -94,12 +95,3 @@ describe("isEventType()", () => {
 		}
 	});
 });
-
-function thrownBy(run: () => unknown): unknown {
-	try {
-		run();
-	} catch (error) {
-		return error;
-	}
-	return expect.fail("nothing was thrown");
-}

@@ -1,11 +1,22 @@
 import { createDeferred, type Deferred } from "./deferred.ts";
 
+/** Where an item went: its place in a batch, and the results of that batch once it is written. */
+export interface BatchSlot<Result> {
+	readonly index: number;
+	/** Shared by all items of the batch; rejects when writing it failed. */
+	readonly results: Promise<readonly Result[]>;
+}
+
 /** Collects items and writes them together. */
 export interface Batcher<Item, Result> {
-	/** Resolves with the item's own result once its batch is written; rejects when writing it failed. */
-	add(item: Item): Promise<Result>;
+	add(item: Item): BatchSlot<Result>;
 	/** Resolves once everything added so far is written or has failed. */
 	idle(): Promise<void>;
+}
+
+interface Batch<Item, Result> {
+	readonly items: Item[];
+	readonly done: Deferred<readonly Result[]>;
 }
 
 /**
@@ -16,29 +27,37 @@ export function createBatcher<Item, Result>(
 	maxBatch: number,
 	write: (items: readonly Item[]) => Promise<readonly Result[]>,
 ): Batcher<Item, Result> {
-	const waiting: { item: Item; done: Deferred<Result> }[] = [];
+	const waiting: Batch<Item, Result>[] = [];
 	let writing: Promise<void> | undefined;
 
 	async function drain(): Promise<void> {
 		await Promise.resolve();
-		while (waiting.length > 0) {
-			const batch = waiting.splice(0, maxBatch);
+		for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) {
 			try {
-				const results = await write(batch.map(({ item }) => item));
-				for (const [index, { done }] of batch.entries()) done.resolve(results[index] as Result);
+				batch.done.resolve(await write(batch.items));
 			} catch (error) {
-				for (const { done } of batch) done.reject(error);
+				batch.done.reject(error);
 			}
 		}
 		writing = undefined;
 	}
 
+	function openBatch(): Batch<Item, Result> {
+		const last = waiting.at(-1);
+		if (last !== undefined && last.items.length < maxBatch) return last;
+		const batch: Batch<Item, Result> = { items: [], done: createDeferred() };
+		// Whoever added the items may not look at the results; `write` has seen the error.
+		batch.done.promise.catch(() => undefined);
+		waiting.push(batch);
+		return batch;
+	}
+
 	return {
 		add(item) {
-			const done = createDeferred<Result>();
-			waiting.push({ item, done });
+			const { items, done } = openBatch();
+			items.push(item);
 			writing ??= drain();
-			return done.promise;
+			return { index: items.length - 1, results: done.promise };
 		},
 		idle: () => writing ?? Promise.resolve(),
 	};

@@ -132,6 +132,28 @@ describe("a job that is to run again", () => {
 		expect(started).toEqual(["k:1", "l:1", "k:1", "k:2"]);
 	});
 
+	test("is over instead when `mayRunAgain` says no, and frees its lane", async () => {
+		const clock = fakeClock();
+		const started: string[] = [];
+		const refused: string[] = [];
+		const lanes = createLanes<Job>({
+			...{ concurrency: 1, clock },
+			run({ name }) {
+				started.push(name);
+				return 1_000;
+			},
+			mayRunAgain({ name }) {
+				refused.push(name);
+				return false;
+			},
+		});
+		for (const name of ["k:1", "k:2"]) lanes.push({ name, lane: "k" });
+		await lanes.idle();
+		expect(started).toEqual(["k:1", "k:2"]);
+		expect(refused).toEqual(["k:1", "k:2"]);
+		expect(clock.timers).toBe(0);
+	});
+
 	test("after 0 ms runs again, which `undefined` does not mean", async () => {
 		let runs = 0;
 		const { clock, lanes, started, push } = setupSync(1, () => (++runs < 3 ? 0 : undefined));

@@ -20,6 +20,8 @@ export interface LanesOptions<Job extends LaneJob> {
 	readonly clock: Clock;
 	/** Runs a job. Must not throw or reject. */
 	run(job: Job): RunVerdict | Promise<RunVerdict>;
+	/** Asked before a job waits to run again; with `false` it is over instead. Default: it may. */
+	mayRunAgain?(job: Job): boolean;
 }
 
 /**
@@ -127,7 +129,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 
 	function finish(job: Job, verdict: RunVerdict): void {
 		running--;
-		if (verdict === undefined) releaseLane(job.lane);
+		if (verdict === undefined || options.mayRunAgain?.(job) === false) releaseLane(job.lane);
 		else
 			waiting.set(
 				job,

@@ -24,6 +24,7 @@ function openOutbox() {
 	const outbox = createOutbox({
 		...{ store, clock, onChange },
 		readPattern: (text) => createPattern(text, "register()"),
+		onAppended: () => undefined,
 		report: (error) => errors.push(error),
 		send: () => undefined,
 	});
@@ -207,7 +208,7 @@ describe("outbox - behind a bus", () => {
 		const { bus, store, onError } = openBus();
 		const failure = new Error("disk full");
 		await bus.emit("order.paid", {}).stored;
-		expect((await store.stats()).groups).toMatchObject({ g: { pending: 1 } });
+		expect((await store.query({}, {})).items).toHaveLength(1);
 		vi.spyOn(store, "append").mockRejectedValueOnce(failure);
 		const emission = bus.emit("order.paid", {});
 		await expect(emission.stored).rejects.toBe(failure);

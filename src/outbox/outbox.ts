@@ -2,7 +2,7 @@ import { CallhookError } from "../errors.ts";
 import type { BusEvent, Pattern } from "../event/index.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { AppendResult, NewEvent, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
+import type { AppendResult, NewDelivery, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
 import { createRelay } from "./relay.ts";
 import type { TargetGroup } from "./target-group.ts";
 
@@ -38,13 +38,13 @@ export interface Outbox {
 	readonly door: OutboxDoor;
 	/** The names of the groups that take a type. */
 	targetsOf(type: string): readonly string[];
-	/** Keeps an event for these groups; resolves once it is committed. */
+	/** Keeps an event for these groups; resolves once it is committed. One promise serves all events of a commit. */
 	append(
 		event: BusEvent,
 		payload: EventPayload,
 		targets: readonly string[],
 		idempotencyKey: string | undefined,
-	): Promise<void>;
+	): Promise<unknown>;
 	/** How many deliveries the store holds that are not final; `undefined` when it cannot say. */
 	countUnfinished(): Promise<number | undefined>;
 	/** Stops every group. */
@@ -59,18 +59,57 @@ export interface OutboxOptions {
 	readonly clock: Clock;
 	/** Reads a pattern; throws when no type of the catalog matches it. */
 	readPattern(text: string): Pattern;
+	/** These events are committed or, when there is an error, are not; called once for each of them. */
+	onAppended(events: readonly BusEvent[], error: unknown): void;
 	/** The groups have changed, and so may have the answers of `targetsOf`. */
 	onChange(): void;
 	report(error: unknown, activity: string): void;
 	send<Name extends keyof OutboxSignals>(name: Name, info: () => OutboxSignals[Name]): void;
 }
 
+/** An event on its way into the store. */
+interface Append {
+	readonly emitted: BusEvent;
+	readonly event: StoredEvent;
+	readonly targets: readonly string[];
+	readonly idempotencyKey: string | undefined;
+}
+
 const leaseMs = 60_000;
 
-export function createOutbox({ store, clock, readPattern, onChange, report, send }: OutboxOptions): Outbox {
+export function createOutbox(options: OutboxOptions): Outbox {
+	const { store, clock, readPattern, onAppended, onChange, report, send } = options;
 	const relay = createRelay({ store, clock, leaseMs, report, send });
-	const groups = new Map<string, Pick<RegisteredTarget, "remove"> & { accepts(type: string): boolean }>();
-	const appends = createBatcher<NewEvent, AppendResult>(500, (batch) => store.append(batch));
+	const groups = new Map<
+		string,
+		Pick<RegisteredTarget, "remove"> & Pick<TargetGroup, "route"> & { accepts(type: string): boolean }
+	>();
+	const appends = createBatcher<Append, AppendResult>(500, write);
+
+	async function write(batch: readonly Append[]): Promise<readonly AppendResult[]> {
+		let error: unknown;
+		try {
+			return await store.append(
+				batch.map(({ event, idempotencyKey, targets }) => ({
+					event,
+					idempotencyKey,
+					deliveries: targets.flatMap((name) => routeTo(name, event)),
+				})),
+			);
+		} catch (thrown) {
+			error = thrown;
+			throw thrown;
+		} finally {
+			onAppended(
+				batch.map(({ emitted }) => emitted),
+				error,
+			);
+		}
+	}
+
+	function routeTo(name: string, event: StoredEvent): readonly NewDelivery[] {
+		return groups.get(name)?.route?.(event) ?? [{ group: name, target: name }];
+	}
 
 	function end(name: string, timeoutMs: number): Promise<void> {
 		groups.delete(name);
@@ -98,7 +137,7 @@ export function createOutbox({ store, clock, readPattern, onChange, report, send
 					removal ??= end(name, timeoutMs);
 					return removal;
 				};
-				groups.set(name, { accepts, remove });
+				groups.set(name, { accepts, remove, route: (event) => target.route?.(event) });
 				onChange();
 				relay.add(target);
 				return {
@@ -115,8 +154,7 @@ export function createOutbox({ store, clock, readPattern, onChange, report, send
 				...{ id, type, time, source, key, subject, correlationId, causationId, traceparent },
 				...payload,
 			};
-			const deliveries = targets.map((name) => ({ group: name, target: name }));
-			return appends.add({ event: stored, idempotencyKey, deliveries }).then(() => undefined);
+			return appends.add({ emitted: event, event: stored, idempotencyKey, targets }).results;
 		},
 		async countUnfinished() {
 			try {

@@ -32,6 +32,20 @@ describe("relay - a store that fails", () => {
 		},
 	);
 
+	test("a group that cannot be prepared is reported, and puts the claim off", async () => {
+		const { relay, clock, advance, add, flush, store, errors, states } = openRelay();
+		const claim = vi.spyOn(store, "claim");
+		const prepare = vi.fn(async () => undefined).mockRejectedValueOnce(down);
+		await add(["evt_1"]);
+		relay.add({ ...fakeGroup(clock), prepare });
+		await flush();
+		expect(errors).toEqual(["claim: store is down"]);
+		expect(claim).not.toHaveBeenCalled();
+		await advance(1_000);
+		expect(await states()).toEqual(["evt_1 delivered"]);
+		expect(prepare.mock.calls.length).toBe(1 + claim.mock.calls.length);
+	});
+
 	test("settle() is reported, and the delivery runs again once its lease has ended", async () => {
 		const { relay, clock, advance, add, flush, store, errors, states, signals } = openRelay();
 		const settle = vi.spyOn(store, "settle").mockRejectedValue(down);

@@ -145,14 +145,16 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 	}
 
 	async function settle(claim: Claim, { to, attempt }: Omit<Settlement, "token">): Promise<void> {
-		const result = await settlements.add({ token: claim.token, to, attempt });
-		const info = describeDelivery(claim);
-		if (result === "lost") return send("delivery:lost", () => info);
+		const { index, results } = settlements.add({ token: claim.token, to, attempt });
+		const isLost = (await results)[index] === "lost";
+		if (isLost) return send("delivery:lost", () => describeDelivery(claim));
 		if (attempt === undefined) return;
-		if (to.state === "delivered") return send("delivery:delivered", () => ({ ...info, attempt }));
+		if (to.state === "delivered") {
+			return send("delivery:delivered", () => ({ ...describeDelivery(claim), attempt }));
+		}
 		const retryInMs = to.state === "waiting" ? to.retryInMs : undefined;
-		send("attempt:failed", () => ({ ...info, attempt, retryInMs }));
-		if (to.state === "dead") send("delivery:dead", () => ({ ...info, attempt }));
+		send("attempt:failed", () => ({ ...describeDelivery(claim), attempt, retryInMs }));
+		if (to.state === "dead") send("delivery:dead", () => ({ ...describeDelivery(claim), attempt }));
 	}
 
 	async function extendLeases(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Claim, Settlement } from "./ports.ts";
+import type { Claim, NewDelivery, Settlement, StoredEvent } from "./ports.ts";
 
 /** A family of outbox targets that one piece of code runs: all webhook endpoints, say, or their router. */
 export interface TargetGroup {
@@ -9,6 +9,11 @@ export interface TargetGroup {
 	concurrencyOf(target: string): number;
 	/** Resolves once the group is ready for claims; asked before each. A rejection puts the claim off. */
 	prepare?(): Promise<unknown>;
+	/**
+	 * Where an event goes, if that can be said at once: it then enters the outbox as these deliveries and needs no
+	 * routing. `undefined`: it enters as one delivery to the group itself.
+	 */
+	route?(event: StoredEvent): readonly NewDelivery[] | undefined;
 	/**
 	 * Makes one attempt, or says where the event goes from here: that is how one row in the outbox becomes a delivery
 	 * for each endpoint. Should not throw.

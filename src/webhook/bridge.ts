@@ -85,6 +85,8 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 		concurrency: 16,
 		concurrencyOf: () => 16,
 		prepare: directory.load,
+		// Before the endpoints are read it cannot be said; from then on only events of other processes come to `run`.
+		route: ({ type }) => (directory.isLoaded ? route(type) : undefined),
 		run: async ({ event }) => ({ to: { state: "routed", deliveries: route(event.type) } }),
 		abort: () => undefined,
 	});

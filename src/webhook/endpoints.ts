@@ -41,8 +41,9 @@ export interface EndpointDirectory {
 	readonly api: Endpoints;
 	/** All endpoints, read from the store once and kept up to date by this process. */
 	load(): Promise<ReadonlyMap<string, ActiveEndpoint>>;
-	/** Those loaded so far: all, once `load` has resolved. */
+	/** Those loaded so far: all, once `isLoaded`. */
 	readonly loaded: ReadonlyMap<string, ActiveEndpoint>;
+	readonly isLoaded: boolean;
 }
 
 export function createEndpointDirectory(
@@ -52,6 +53,7 @@ export function createEndpointDirectory(
 ): EndpointDirectory {
 	const loaded = new Map<string, ActiveEndpoint>();
 	let loading: Promise<void> | undefined;
+	let isLoaded = false;
 
 	async function loadAll(): Promise<void> {
 		let cursor: string | undefined;
@@ -60,6 +62,7 @@ export function createEndpointDirectory(
 			for (const { id, document } of page.items) loaded.set(id, activate(readDocument(document)));
 			cursor = page.cursor;
 		} while (cursor !== undefined);
+		isLoaded = true;
 	}
 
 	async function load(): Promise<ReadonlyMap<string, ActiveEndpoint>> {
@@ -105,7 +108,14 @@ export function createEndpointDirectory(
 			return existed;
 		},
 	};
-	return { api, load, loaded };
+	return {
+		api,
+		load,
+		loaded,
+		get isLoaded() {
+			return isLoaded;
+		},
+	};
 }
 
 async function checkUrl(guard: AddressGuard, url: string): Promise<void> {

@@ -66,10 +66,16 @@ describe("decideOutcome() - no response", () => {
 		"UND_ERR_HEADERS_OVERFLOW",
 		"UND_ERR_CONNECT_TIMEOUT",
 		"DEPTH_ZERO_SELF_SIGNED_CERT",
-		"ERR_CALLHOOK_TIMEOUT",
 	])("with %s is tried again", (code, { expect }) => {
 		expect(decide(failure(code)).to).toEqual(waiting);
 		expect(decide(failure(code)).attempt).toMatchObject({ outcome: "failed", errorCode: code });
+	});
+
+	test("in time is tried again", () => {
+		const error = new CallhookError("ERR_CALLHOOK_TIMEOUT", "too late", { timeoutMs: 1 });
+		const { to, attempt } = decide({ kind: "error", error });
+		expect(to).toEqual(waiting);
+		expect(attempt).toMatchObject({ outcome: "failed", errorCode: "ERR_CALLHOOK_TIMEOUT" });
 	});
 
 	test("because the guard refused is final at once", () => {

@@ -233,4 +233,5 @@ test("memoryStore() - does what the plainest of stores would, whatever is asked 
 		}),
 		{ numRuns: 200 },
 	);
-});
+	// It takes 3 s; a failure is made small first, and its seed printed.
+}, 120_000);

@@ -1,12 +1,12 @@
 import type { DeliveryFilter, Page, PageRequest, StoredDelivery } from "../../outbox/ports.ts";
 import { type DeliveryRow, isFinal, type Tables } from "./tables.ts";
 
-/** The deliveries a filter picks, in the order they were added. */
+/** The deliveries a filter picks, each once, in the order they were added: ids sort by it. */
 export function pick(tables: Tables, filter: DeliveryFilter): DeliveryRow[] {
 	const rows =
 		filter.ids === undefined
 			? [...tables.deliveries.values()]
-			: filter.ids.map((id) => tables.deliveries.get(id)).filter((row) => row !== undefined);
+			: [...new Set(filter.ids)].sort().flatMap((id) => tables.deliveries.get(id) ?? []);
 	const sinceMs = filter.since === undefined ? Number.NEGATIVE_INFINITY : Date.parse(filter.since);
 	const untilMs = filter.until === undefined ? Number.POSITIVE_INFINITY : Date.parse(filter.until);
 	return rows.filter(

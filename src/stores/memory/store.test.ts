@@ -11,6 +11,11 @@ const everything: ClaimRequest = {
 	...{ groups: ["g"], limit: 10_000, limitPerTarget: 10_000, capacity: new Map(), leaseMs: 60_000 },
 };
 
+/** A store on a clock that stands still: nothing comes due by itself. */
+function openStore(options: { readonly maxFinished?: number } = {}): OutboxStore {
+	return memoryStore({ clock: fakeClock(), ...options });
+}
+
 async function add(store: OutboxStore, ids: readonly string[]): Promise<void> {
 	await store.append(ids.map((id) => eventFor(id, { group: "g", target: id })));
 }
@@ -33,7 +38,7 @@ async function knows(store: OutboxStore, id: string, idempotencyKey?: string): P
 
 describe("memoryStore() - what it keeps", () => {
 	test("the newest `maxFinished` finished deliveries; of older ones it forgets event, id and key", async () => {
-		const store = memoryStore({ maxFinished: 3 });
+		const store = openStore({ maxFinished: 3 });
 		const keyed = { ...eventFor("evt_0", { group: "g", target: "t" }), idempotencyKey: "k" };
 		await store.append([keyed]);
 		await deliver(store, "evt_1", "evt_2", "evt_3", "evt_4", "evt_5");
@@ -43,20 +48,20 @@ describe("memoryStore() - what it keeps", () => {
 	});
 
 	test("1,000 finished deliveries unless asked otherwise", async () => {
-		const store = memoryStore();
+		const store = openStore();
 		await deliver(store, ...Array.from({ length: 1_200 }, (_, index) => `evt_${index}`));
 		expect((await store.stats()).groups).toMatchObject({ g: { delivered: 1_000 } });
 	});
 
 	test("nothing finished where `maxFinished` is 0", async () => {
-		const store = memoryStore({ maxFinished: 0 });
+		const store = openStore({ maxFinished: 0 });
 		await deliver(store, "evt_1");
 		expect(await idsIn(store)).toEqual([]);
 		expect(await knows(store, "evt_1")).toBe(false);
 	});
 
 	test("everything unfinished, however much is finished", async () => {
-		const store = memoryStore({ maxFinished: 1 });
+		const store = openStore({ maxFinished: 1 });
 		await add(store, ["evt_1", "evt_2", "evt_3"]);
 		const claims = await store.claim({ ...everything, limit: 2 });
 		await store.settle(claims.map(({ token }) => ({ token, to: { state: "waiting", retryInMs: 60_000 } })));
@@ -65,7 +70,7 @@ describe("memoryStore() - what it keeps", () => {
 	});
 
 	test("an event as long as one of its deliveries needs it", async () => {
-		const store = memoryStore({ maxFinished: 0 });
+		const store = openStore({ maxFinished: 0 });
 		const targets = ["a", "b"].map((target) => ({ group: "g", target }));
 		await store.append([eventFor("evt_1", ...targets)]);
 		const [first, second] = await store.claim(everything);
@@ -76,7 +81,7 @@ describe("memoryStore() - what it keeps", () => {
 	});
 
 	test("an event without deliveries no longer than a finished one", async () => {
-		const store = memoryStore({ maxFinished: 2 });
+		const store = openStore({ maxFinished: 2 });
 		await store.append([eventFor("evt_1"), eventFor("evt_2")]);
 		expect(await knows(store, "evt_1")).toBe(true);
 		await deliver(store, "evt_3");
@@ -84,7 +89,7 @@ describe("memoryStore() - what it keeps", () => {
 	});
 
 	test("an event routed to nowhere no longer than a finished one", async () => {
-		const store = memoryStore({ maxFinished: 1 });
+		const store = openStore({ maxFinished: 1 });
 		await add(store, ["evt_1"]);
 		const [claimed] = await store.claim(everything);
 		const to = { state: "routed", deliveries: [] } as const;
@@ -95,7 +100,7 @@ describe("memoryStore() - what it keeps", () => {
 	});
 
 	test("what was replayed, until it has ended again", async () => {
-		const store = memoryStore({ maxFinished: 1 });
+		const store = openStore({ maxFinished: 1 });
 		await deliver(store, "evt_1");
 		await store.replay({});
 		await store.claim(everything);
@@ -115,6 +120,21 @@ describe("memoryStore() - what it keeps", () => {
 		expect(tables.active.get("g")?.size).toBe(0);
 		for (const row of tables.claims.values()) tables.finish(row, "delivered");
 		expect([tables.claims.size, tables.deliveries.size, tables.events.size]).toEqual([0, 0, 0]);
+	});
+});
+
+describe("memoryStore() - a clock that is set back", () => {
+	test("delays what was due, and loses nothing", async () => {
+		let nowMs = 100_000;
+		const { setTimeout, clearTimeout } = fakeClock();
+		const store = memoryStore({ clock: { now: () => nowMs, setTimeout, clearTimeout } });
+		await add(store, ["evt_1"]);
+		nowMs -= 3_000;
+		expect(await store.claim(everything)).toEqual([]);
+		expect(await store.nextDueInMs(everything)).toBe(3_000);
+		nowMs += 3_000;
+		expect(await store.claim(everything)).toHaveLength(1);
+		expect(await store.claim(everything)).toEqual([]);
 	});
 });
 

@@ -109,7 +109,6 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			async put(record) {
 				tables.checkOpen();
 				tables.endpoints.set(record.id, record);
-				tables.wake();
 			},
 			async get(id) {
 				tables.checkOpen();

@@ -68,7 +68,7 @@ export class Tables {
 	/** By group. */
 	readonly #notYetDue = new Map<string, MinHeap<{ row: DeliveryRow; dueAtMs: number }>>();
 	/** Each order lane in use: its first unfinished delivery and those behind it. */
-	readonly #orderLanes = new Map<string, { holder: DeliveryRow; readonly behind: Fifo<DeliveryRow> }>();
+	readonly #orderLanes = new Map<string, { holder: DeliveryRow; readonly behind: Set<DeliveryRow> }>();
 	readonly #finished = new Fifo<DeliveryRow | EventRow>();
 	readonly #maxFinished: number;
 	readonly #listeners = new Set<() => void>();
@@ -169,8 +169,11 @@ export class Tables {
 	/** The next delivery of a target to be claimed; drops entries of deliveries that were claimed or ended otherwise. */
 	peekReady({ ready }: TargetQueue): DeliveryRow | undefined {
 		for (let row = ready.peek(); row !== undefined; row = ready.peek()) {
-			if (this.#isNext(row) && row.dueAtMs <= this.clock.now()) return row;
+			const isNext = this.#isNext(row);
+			if (isNext && row.dueAtMs <= this.clock.now()) return row;
 			ready.shift();
+			// Not yet due: it waits for a retry, or the clock was set back.
+			if (isNext) this.schedule(row);
 		}
 		return undefined;
 	}
@@ -250,23 +253,28 @@ export class Tables {
 		if (row.orderLane === undefined) return this.schedule(row);
 		const lane = this.#orderLanes.get(row.orderLane);
 		if (lane !== undefined) {
-			lane.behind.push(row);
+			lane.behind.add(row);
 			return;
 		}
-		this.#orderLanes.set(row.orderLane, { holder: row, behind: new Fifo() });
+		this.#orderLanes.set(row.orderLane, { holder: row, behind: new Set() });
 		this.schedule(row);
 	}
 
 	#leaveOrderLane(row: DeliveryRow): void {
-		const lane = row.orderLane === undefined ? undefined : this.#orderLanes.get(row.orderLane);
-		if (lane?.holder !== row) return;
-		for (let next = lane.behind.shift(); next !== undefined; next = lane.behind.shift()) {
-			if (isFinal(next)) continue;
-			lane.holder = next;
-			this.schedule(next);
+		if (row.orderLane === undefined) return;
+		const lane = this.#orderLanes.get(row.orderLane);
+		if (lane?.holder !== row) {
+			lane?.behind.delete(row);
 			return;
 		}
-		this.#orderLanes.delete(row.orderLane as string);
+		const [next] = lane.behind;
+		if (next === undefined) {
+			this.#orderLanes.delete(row.orderLane);
+			return;
+		}
+		lane.behind.delete(next);
+		lane.holder = next;
+		this.schedule(next);
 	}
 
 	#makeReady(row: DeliveryRow): void {

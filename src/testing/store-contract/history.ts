@@ -63,8 +63,13 @@ export const historyChecks: readonly StoreCheck[] = [
 			]);
 			assert.deepEqual(await picked({ target: "b", type: "order.sent" }), []);
 			assert.deepEqual(await picked({ ids: [] }), []);
-			const ids = [deliveries[0]?.id ?? "", "unknown", deliveries[2]?.id ?? ""];
-			assert.equal((await query(store, { ids })).length, 2);
+			const [newest, , oldest] = deliveries.map(({ id }) => id);
+			assert.ok(newest !== undefined && oldest !== undefined);
+			const ids = [oldest, newest, "unknown", oldest];
+			assert.deepEqual(
+				(await query(store, { ids })).map(({ id }) => id),
+				[newest, oldest],
+			);
 			assert.equal((await query(store, { ids, eventId: "evt_2" })).length, 1);
 		},
 	},

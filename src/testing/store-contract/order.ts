@@ -103,10 +103,11 @@ export const orderChecks: readonly StoreCheck[] = [
 	{
 		name: "order key - a replayed delivery comes last, and is never claimed beside another",
 		async check({ store }) {
-			await add(store, ["evt_1", "evt_2", "evt_3"], keyed);
+			await add(store, ["evt_1", "evt_2", "evt_3", "evt_4"], keyed);
 			assert.equal(await store.cancel({ eventId: "evt_1" }), 1);
-			assert.equal(await store.replay({ eventId: "evt_1" }), 1);
-			for (const id of ["evt_2", "evt_3", "evt_1"]) {
+			assert.equal(await store.cancel({ eventId: "evt_3" }), 1);
+			assert.equal(await store.replay({}), 2);
+			for (const id of ["evt_2", "evt_4", "evt_1", "evt_3"]) {
 				const claimed = await claimNext(store, id);
 				await expectNoClaim(store, `${id} of the same key is in flight`);
 				await expectSettled(store, claimed, "delivered");
