@@ -144,7 +144,10 @@ module.exports = {
 				"index.ts (of the outbox also ports.ts, of the signatures verify.ts) says what others may rely on; what is behind it may change. Internal has no door: each of its files is a leaf. Tests may look behind doors.",
 			severity: "error",
 			from: { path: "^(src/stores/[^/]+/|src/[^/]+/|(?!src/)[^/]+/)", pathNot: [test, "^test/"] },
-			to: { path: "^src/.+/", pathNot: ["^$1", internal, door("[^/]+"), door("stores/[^/]+"), outboxPort, verifyDoor] },
+			to: {
+				path: "^src/.+/",
+				pathNot: ["^$1", internal, door("[^/]+"), door("stores/[^/]+"), outboxPort, verifyDoor],
+			},
 		},
 		{
 			name: "own-door-is-for-others",

@@ -26,14 +26,30 @@ const otherTypes = Array.from({ length: 20 }, (_, index) => `other.type_${index}
 
 /** Distinct functions: closures of one literal would be inlined into each emitter's loop, as real callbacks are not. */
 const callbacks: readonly ((order: Order) => void)[] = [
-	(value) => void (state.sum += value.total),
-	(value) => void (state.sum -= value.total),
-	(value) => void (state.sum ^= value.total),
-	(value) => void (state.sum |= value.total),
-	(value) => void (state.sum += value.total + 1),
-	(value) => void (state.sum -= value.total + 1),
-	(value) => void (state.sum += value.total * 2),
-	(value) => void (state.sum -= value.total * 2),
+	(value) => {
+		state.sum += value.total;
+	},
+	(value) => {
+		state.sum -= value.total;
+	},
+	(value) => {
+		state.sum ^= value.total;
+	},
+	(value) => {
+		state.sum |= value.total;
+	},
+	(value) => {
+		state.sum += value.total + 1;
+	},
+	(value) => {
+		state.sum -= value.total + 1;
+	},
+	(value) => {
+		state.sum += value.total * 2;
+	},
+	(value) => {
+		state.sum -= value.total * 2;
+	},
 ];
 
 /** Registers the callbacks, and lets the emitter first do what it does in an application: call many functions. */

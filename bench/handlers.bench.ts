@@ -81,7 +81,7 @@ async function reportBytesPerQueuedJob(): Promise<void> {
 	console.log(`\nheap for each queued job: ${Math.round(bytes)} bytes`);
 }
 
-if (process.env["BENCH_SUBJECT"] === undefined) await reportBytesPerQueuedJob();
+if (process.env.BENCH_SUBJECT === undefined) await reportBytesPerQueuedJob();
 await measure([
 	{
 		name: "limited handler, concurrency 4, backlog of 100,000",

@@ -44,7 +44,7 @@ export interface Comparison {
  * Called by a benchmark file, which runs as the parent of those processes and, again, as each of them.
  */
 export async function measure(benchmarks: readonly Benchmark[]): Promise<void> {
-	const chosen = process.env["BENCH_SUBJECT"];
+	const chosen = process.env.BENCH_SUBJECT;
 	if (chosen !== undefined) return serveSubject(benchmarks, JSON.parse(chosen) as [number, number]);
 	const comparisons: Comparison[] = [];
 	for (const index of benchmarks.keys()) {

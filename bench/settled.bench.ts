@@ -15,11 +15,12 @@ const type = "order.paid";
 const order: Order = { total: 42 };
 
 function createCallbacks(count: number, isAsync: boolean): Callback[] {
-	return Array.from({ length: count }, () =>
-		isAsync
-			? async (value: Order) => void (state.sum += value.total)
-			: (value: Order) => void (state.sum += value.total),
-	);
+	return Array.from({ length: count }, () => {
+		const add = (value: Order): void => {
+			state.sum += value.total;
+		};
+		return isAsync ? async (value: Order) => add(value) : add;
+	});
 }
 
 function subjects(count: number, isAsync: boolean): Subject[] {

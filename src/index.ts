@@ -44,5 +44,6 @@ export {
 	type Schema,
 } from "./event/index.ts";
 export type { Clock } from "./internal/clock.ts";
+export type { OutboxDoor, RegisteredTarget, TargetRegistration } from "./outbox/index.ts";
 export type * from "./outbox/ports.ts";
 export { type MemoryStoreOptions, memoryStore } from "./stores/memory/index.ts";

@@ -5,7 +5,7 @@ import type { AnyCallback, EventQueue, Plan } from "./plan.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 /** One registration, of a callback or of a handler. */
-export interface Subscription {
+interface Subscription {
 	readonly pattern: Pattern;
 	/** Higher runs earlier; equal ones run in the order of registration. */
 	readonly priority: number;

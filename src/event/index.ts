@@ -9,4 +9,4 @@ export {
 export type { BusEvent, EmitOptions } from "./envelope.ts";
 export type { CheckedPattern, EventOf, EventType, MatchingType } from "./event-map.ts";
 export { checkName, createPattern, invalidPattern, isEventType, type Pattern } from "./pattern.ts";
-export type { InputOf, OutputOf, Schema } from "./schema.ts";
+export type { Schema } from "./schema.ts";

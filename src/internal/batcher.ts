@@ -1,7 +1,7 @@
 import { createDeferred, type Deferred } from "./deferred.ts";
 
 /** Where an item went: its place in a batch, and the results of that batch once it is written. */
-export interface BatchSlot<Result> {
+interface BatchSlot<Result> {
 	readonly index: number;
 	/** Shared by all items of the batch; rejects when writing it failed. */
 	readonly results: Promise<readonly Result[]>;

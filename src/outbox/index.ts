@@ -1,7 +1,5 @@
 export {
 	createOutbox,
-	type EventPayload,
-	type Outbox,
 	type OutboxDoor,
 	type RegisteredTarget,
 	serialize,

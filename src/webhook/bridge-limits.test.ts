@@ -8,8 +8,8 @@ function emitMany({ bus }: BridgeSetup, count: number, type = "order.paid"): voi
 }
 
 /**
- * Keeps so many requests waiting for an answer and answers the oldest each time one more has come, so that a request
- * beyond the limit has every chance to show. Returns how many were open at most, in all and by path.
+ * Keeps so many requests waiting for an answer, and lets connections come and go before it answers the oldest, so that
+ * a request beyond the limit has every chance to show. Returns how many were open at most, in all and by path.
  */
 async function answerAll({ receiver }: BridgeSetup, total: number, open: number) {
 	const waiting: ReceivedWebhook[] = [];
@@ -19,7 +19,9 @@ async function answerAll({ receiver }: BridgeSetup, total: number, open: number)
 		waiting.push(webhook);
 		const here = waiting.filter(({ path }) => path === webhook.path).length;
 		most.set(webhook.path, Math.max(here, most.get(webhook.path) ?? 0));
-		if (waiting.length === open) waiting.shift()?.answer(204);
+		if (waiting.length < open) continue;
+		for (let probes = 0; probes < 3; probes++) await receiver.connections();
+		waiting.shift()?.answer(204);
 	}
 	for (const webhook of waiting) webhook.answer(204);
 	return { all: receiver.maxOpen, byPath: Object.fromEntries(most) };

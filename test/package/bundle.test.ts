@@ -3,13 +3,16 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
 
-// DESIGN decision 13. Raised, here and in .size-limit.mjs, only in the commit that needs it, with the reason.
-const coreCeilingBytes = 8_000;
+// DESIGN decision 13 asks for 8 kB. Raised, here and in .size-limit.mjs, only in the commit that needs it, with the
+// reason: the entry holds the memory store (2.8 kB) and, for every bus, the outbox with its relay (2 kB); and each
+// option is checked with a message of its own. What an application pays that has no store is measured beside it.
+const coreCeilingBytes = 14_500;
+const busCeilingBytes = 11_600;
 
-/** Bundles an entry for the browser as an application would; packages and node: modules stay imports. */
-async function bundle(entry: string): Promise<{ gzippedBytes: number; imports: string[] }> {
+/** Bundles what is exported from an entry for the browser; packages and node: modules stay imports. */
+async function bundle(entry: string, names = "*"): Promise<{ gzippedBytes: number; imports: string[] }> {
 	const { outputFiles, metafile } = await build({
-		entryPoints: [entry],
+		stdin: { contents: `export ${names} from "./${entry}";`, resolveDir: ".", loader: "ts" },
 		bundle: true,
 		packages: "external",
 		platform: "browser",
@@ -32,6 +35,11 @@ describe("bundle of callhook", async () => {
 
 	test("stays under its ceiling without its dependencies", () => {
 		expect(core.gzippedBytes).toBeLessThanOrEqual(coreCeilingBytes);
+	});
+
+	test("stays under its ceiling where only a bus and a catalog are used", async () => {
+		const { gzippedBytes } = await bundle("src/index.ts", "{ createBus, defineEvents }");
+		expect(gzippedBytes).toBeLessThanOrEqual(busCeilingBytes);
 	});
 });
 
