@@ -188,6 +188,18 @@ describe("emission.event - time is that of the emit, however late it is read", (
 		expect(onError.mock.calls.map(([, { event }]) => event.time)).toEqual([startTime]);
 	});
 
+	test("also long after the bus was made, and when the clock was set back", async () => {
+		const { bus, clock } = setup();
+		const before = clock.now();
+		await clock.advance(90_061_001);
+		const later = bus.emit("order.paid", { id: 1 }).event;
+		vi.spyOn(clock, "now").mockReturnValue(before - 1_000);
+		const earlier = bus.emit("order.paid", { id: 2 }).event;
+		vi.restoreAllMocks();
+		expect(later.time).toBe("2026-03-05T06:07:08.090Z");
+		expect(earlier.time).toBe("2026-03-04T05:06:06.089Z");
+	});
+
 	test("also when the clock stands at zero", async () => {
 		const clock: FakeClock = fakeClock({ now: 0 });
 		const bus = createBus<{ "order.paid": number }>({ clock });

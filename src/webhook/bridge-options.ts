@@ -47,7 +47,10 @@ const defaultDelaysMs = [
 	10 * hourMs,
 ];
 
-/** Checks bridge options; throws ERR_CALLHOOK_INVALID_OPTION or ERR_CALLHOOK_INVALID_PATTERN. */
+/**
+ * Checks bridge options; throws ERR_CALLHOOK_INVALID_OPTION, ERR_CALLHOOK_INVALID_PATTERN or, for a pattern that is no
+ * text, ERR_CALLHOOK_MISSING_NAME.
+ */
 export function readBridgeOptions(options: BridgeOptions): BridgeSettings {
 	const known = ["forward", "retry", "timeoutMs", "concurrency", "userAgent", "network"];
 	checkOptions("createWebhookBridge", options, known);

@@ -1,17 +1,10 @@
 import { describe, expect, test, vi } from "vitest";
 import { type BridgeSetup, connectBridge, setupBridge } from "../../test/support/bridge.ts";
 import { optionOf, rejectionOf } from "../../test/support/thrown.ts";
+import { watch } from "../../test/support/watch.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import { fakeClock } from "../testing/index.ts";
 import { createWebhookBridge } from "./index.ts";
-
-function watch(promise: Promise<unknown>) {
-	const watched = { promise, isOver: false };
-	void promise.then(() => {
-		watched.isOver = true;
-	});
-	return watched;
-}
 
 async function statesOf({ bridge }: Pick<BridgeSetup, "bridge">): Promise<string[]> {
 	const { items } = await bridge.deliveries.list();
@@ -176,16 +169,25 @@ describe("stop() - afterwards", () => {
 		await receiver.quiet();
 	});
 
-	test("no timer is left when it was called in the middle of a claim", async () => {
-		const { bus, bridge, clock, endpoint } = await setupBridge({ decide: () => 503 });
+	test("no timer is left when the store is just being asked what comes next", async () => {
+		const { bus, bridge, clock, store, failed, endpoint } = await setupBridge({ decide: () => 503 });
 		await endpoint();
-		// The retry that was just put off for five seconds has woken the relay, which asks what is due next.
-		const stopped = new Promise<void>((resolve) => {
-			bus.observe("attempt:failed", () => bridge.stop().then(resolve));
+		bus.emit("order.paid", {});
+		await failed.next();
+		const answered = createDeferred<void>();
+		const asked = createDeferred<void>();
+		const nextDueInMs = store.nextDueInMs.bind(store);
+		vi.spyOn(store, "nextDueInMs").mockImplementation(async (request) => {
+			const dueInMs = await nextDueInMs(request);
+			asked.resolve();
+			await answered.promise;
+			return dueInMs;
 		});
 		bus.emit("order.paid", {});
-		await stopped;
-		await clock.advance(0);
+		await asked.promise;
+		const stopping = bridge.stop();
+		answered.resolve();
+		await stopping;
 		expect(clock.timers).toBe(0);
 	});
 

@@ -24,7 +24,7 @@ export interface WebhookBridge {
 	idle(): Promise<void>;
 	/**
 	 * Takes no more events and starts no more attempts; waits for those under way, at most `timeoutMs` (default
-	 * 10,000), then ends them. What is unfinished stays in the store. May be called again.
+	 * 10,000), then ends them. What is unfinished stays in the store. Called again, it waits for the same end.
 	 */
 	stop(options?: { readonly timeoutMs?: number }): Promise<void>;
 	/** The same as `stop`. */
@@ -39,7 +39,7 @@ const routingGroup = "webhooks:routing";
  * and delivered to the endpoints that ask for it, signed as Standard Webhooks 1.0 says, at least once each.
  *
  * Throws ERR_CALLHOOK_STORE_REQUIRED for a bus without a store, ERR_CALLHOOK_TARGET_EXISTS for a second bridge on
- * one bus, ERR_CALLHOOK_INVALID_OPTION and ERR_CALLHOOK_INVALID_PATTERN.
+ * one bus, ERR_CALLHOOK_INVALID_OPTION, ERR_CALLHOOK_INVALID_PATTERN and ERR_CALLHOOK_MISSING_NAME.
  *
  * @example
  * ```ts

@@ -1,69 +1,20 @@
 import diagnostics from "node:diagnostics_channel";
-import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
-import net, { type AddressInfo } from "node:net";
+import net from "node:net";
 import { Agent, request } from "undici";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { cert, key } from "../../test/support/certificate.ts";
+import { closedPort, listen } from "../../test/support/listener.ts";
 import { isCallhookError } from "../errors.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import { type AddressGuardOptions, createAddressGuard, type ResolvedAddress } from "./address-guard.ts";
 import { createGuardedConnector, type GuardedConnectorOptions } from "./guarded-connector.ts";
 
-/** Self-signed for `hook.example`, from 2000 to 2100, made for this test. */
-const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgk/WqwTI4GdL6kxSJ
-Dl/oBBRM1KC/ICAe/urKXDxJnTmhRANCAASgm/wf2gtBSA+p40FzXtSVKPtaAJsp
-x8GYzacMMLr34xQs3uZt0lX64jYP4aG0fmU1EL4g09CsyqA+FBjDl81G
------END PRIVATE KEY-----`;
-const cert = `-----BEGIN CERTIFICATE-----
-MIIBZzCCAQ2gAwIBAgIBATAKBggqhkjOPQQDAjAXMRUwEwYDVQQDDAxob29rLmV4
-YW1wbGUwIBcNMDAwMTAxMDAwMDAwWhgPMjEwMDAxMDEwMDAwMDBaMBcxFTATBgNV
-BAMMDGhvb2suZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABKCb/B/a
-C0FID6njQXNe1JUo+1oAmynHwZjNpwwwuvfjFCze5m3SVfriNg/hobR+ZTUQviDT
-0KzKoD4UGMOXzUajSDBGMBcGA1UdEQQQMA6CDGhvb2suZXhhbXBsZTAMBgNVHRME
-BTADAQH/MB0GA1UdDgQWBBTMa3JGiWvFK4ErkJNTb20ubtorszAKBggqhkjOPQQD
-AgNIADBFAiAyYyOp7bapgVkf4wZ6VCQ8ZnrNUy2uuvaYpLwFfmm1cwIhAIrvGTOI
-FARdef1H2J4safP8k7nslBXDobmoC5kwYh83
------END CERTIFICATE-----`;
-
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
 	for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
-
-interface Listener {
-	readonly port: number;
-	/** How many connections reached it until now; the one that this call makes to find out is not counted. */
-	connections(): Promise<number>;
-}
-
-async function listen(server: net.Server): Promise<Listener> {
-	const sockets: net.Socket[] = [];
-	const clientPorts: (number | undefined)[] = [];
-	server.on("connection", (socket) => {
-		sockets.push(socket.on("error", () => {}));
-		clientPorts.push(socket.remotePort);
-	});
-	await once(server.listen(0, "127.0.0.1"), "listening");
-	cleanups.push(() => {
-		for (const socket of sockets) socket.destroy();
-		server.close();
-	});
-	const { port } = server.address() as AddressInfo;
-	return {
-		port,
-		connections: async () => {
-			// Connections are accepted in order: when this one has arrived, so has every earlier one.
-			const probe = net.connect(port, "127.0.0.1").on("error", () => {});
-			await once(probe, "connect");
-			while (!clientPorts.includes(probe.localPort)) await once(server, "connection");
-			clientPorts.splice(clientPorts.indexOf(probe.localPort), 1);
-			probe.destroy();
-			return clientPorts.length;
-		},
-	};
-}
 
 /** Answers 200 with the `Host` header it got. */
 function hostEcho(): http.Server {
@@ -292,12 +243,10 @@ describe("createGuardedConnector() - failures that are no refusals", () => {
 	});
 
 	it("fails with ECONNREFUSED where nothing listens", async () => {
-		const server = net.createServer();
-		await once(server.listen(0, "127.0.0.1"), "listening");
-		const { port } = server.address() as AddressInfo;
-		await new Promise((resolve) => server.close(resolve));
 		const agent = agentFor({ allow: ["127.0.0.1"] });
-		await expect(get(`http://127.0.0.1:${port}/`, agent)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+		await expect(get(`http://127.0.0.1:${await closedPort()}/`, agent)).rejects.toMatchObject({
+			code: "ECONNREFUSED",
+		});
 	});
 
 	it("fails with ECONNRESET when the socket is closed before its peer can be judged", async () => {

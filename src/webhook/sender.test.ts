@@ -6,6 +6,7 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { cert, key } from "../../test/support/certificate.ts";
 import { closedPort, type Listener, listen } from "../../test/support/listener.ts";
+import { watch } from "../../test/support/watch.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import { fakeClock } from "../testing/index.ts";
 import { type AddressGuardOptions, createAddressGuard } from "./address-guard.ts";
@@ -59,14 +60,6 @@ function responseOf(result: SendResult) {
 function codeOf(result: SendResult): string {
 	if (result.kind === "error") return result.error.code ?? result.error.name;
 	throw new Error(`expected an error, but got status ${result.status}`);
-}
-
-function watch(sending: Promise<SendResult>) {
-	const watched = { result: sending, isOver: false };
-	void sending.then(() => {
-		watched.isOver = true;
-	});
-	return watched;
 }
 
 /** Writes without end, as fast as the other side takes it, until the connection is gone. */
@@ -328,7 +321,7 @@ describe("send() - the deadline", () => {
 		expect(sending.isOver).toBe(false);
 		await clock.advance(1);
 		expect(sending.isOver).toBe(true);
-		expect(await sending.result).toMatchObject({
+		expect(await sending.promise).toMatchObject({
 			kind: "error",
 			error: { code: "ERR_CALLHOOK_TIMEOUT", details: { timeoutMs } },
 		});

@@ -1,5 +1,4 @@
 import http, { type IncomingHttpHeaders } from "node:http";
-import { Webhook } from "standardwebhooks";
 import { Inbox } from "./inbox.ts";
 import { type Listener, listen } from "./listener.ts";
 
@@ -65,12 +64,4 @@ export async function startReceiver(
 			return maxOpen;
 		},
 	};
-}
-
-/** Verifies a webhook with the library of Standard Webhooks, which also holds it against the machine's clock. */
-export function verify(
-	secret: string,
-	{ text, headers }: Pick<ReceivedWebhook, "text" | "headers">,
-): unknown {
-	return new Webhook(secret).verify(text, headers as Record<string, string>);
 }
