@@ -23,7 +23,7 @@ export interface FakeGroup extends TargetGroup {
 }
 
 /** What a run answers, made as the webhook bridge makes it: with an attempt, unless it routes. */
-export function resultOf({ attempt: number }: Claim, given: SettleTo | "delivered" | "dead"): Result {
+function resultOf({ attempt: number }: Claim, given: SettleTo | "delivered" | "dead"): Result {
 	const to: SettleTo = typeof given === "string" ? { state: given } : given;
 	if (to.state === "routed") return { to };
 	const outcome = to.state === "delivered" ? "delivered" : "failed";
