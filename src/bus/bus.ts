@@ -139,7 +139,7 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * and stops the outbox targets. While consumers still run, emits are accepted, since they may be theirs.
 	 * After `timeoutMs` (default: no limit) it closes the intake all the same and reports what is left.
 	 */
-	drain(options?: { readonly timeoutMs?: number }): Promise<DrainReport>;
+	drain(options?: { readonly timeoutMs?: number | undefined }): Promise<DrainReport>;
 	/**
 	 * Closes at once: refuses emits, gives up what handlers have queued, fires the signals of what runs, ends the
 	 * attempts of outbox targets and removes all subscriptions. Does not wait for functions that ignore their signal

@@ -13,6 +13,7 @@ import {
 } from "../event/index.ts";
 import { openAsyncScope } from "../internal/async-scope.ts";
 import { systemClock } from "../internal/clock.ts";
+import { onAbort } from "../internal/on-abort.ts";
 import { checkDelayMs, checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
 import { createGate } from "../lanes/index.ts";
 import { createOutbox, serialize } from "../outbox/index.ts";
@@ -20,7 +21,7 @@ import type { Bus, DrainReport, OnOptions } from "./bus.ts";
 import { type BusOptions, checkBusOptions } from "./bus-options.ts";
 import { type BusCore, createErrorSink, OpenWork } from "./core.ts";
 import { EmissionRecord } from "./emission.ts";
-import { checkEmitOptions, withDefaultKey } from "./emit-options.ts";
+import { checkEmitOptions, settleEmitOptions } from "./emit-options.ts";
 import { type HandleOptions, readHandleOptions } from "./handler-options.ts";
 import { HandlerQueue } from "./handler-queue.ts";
 import { asyncDispose, createHandlerSubscription, type HandlerSubscription } from "./handler-subscription.ts";
@@ -113,7 +114,9 @@ export function createBus(options: BusOptions = {}): unknown {
 		const { type, definition, outboxTargets } = plan;
 		if (given !== undefined) checkEmitOptions(given);
 		const data = definition === undefined ? input : validate(type, definition.schema, input);
-		const emitOptions = withDefaultKey(plan, data, given);
+		const emitOptions = settleEmitOptions(plan, data, given);
+		// The schema and the key are the user's code, which may have closed the bus.
+		checkOpen();
 		// Written before the callbacks run, so that none of them can change what the outbox keeps.
 		const payload = outboxTargets.length > 0 ? serialize(type, data, emitOptions?.metadata) : undefined;
 		const emission = new EmissionRecord(plan, data, emitOptions);
@@ -148,9 +151,9 @@ export function createBus(options: BusOptions = {}): unknown {
 			priority,
 			callback,
 			target: target as AnyCallback,
-			onEnd: () => signal?.removeEventListener("abort", unsubscribe),
+			onEnd: () => stopListening?.(),
 		});
-		signal?.addEventListener("abort", unsubscribe);
+		const stopListening = signal && onAbort(signal, unsubscribe);
 		return unsubscribe;
 	}
 
@@ -183,7 +186,7 @@ export function createBus(options: BusOptions = {}): unknown {
 		registry.forgetPlans();
 	}
 
-	async function drain(drainOptions: { readonly timeoutMs?: number } = {}): Promise<DrainReport> {
+	async function drain(drainOptions: { readonly timeoutMs?: number | undefined } = {}): Promise<DrainReport> {
 		checkOptions("drain", drainOptions, ["timeoutMs"]);
 		const { timeoutMs } = drainOptions;
 		checkDelayMs("timeoutMs", timeoutMs);

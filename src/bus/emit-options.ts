@@ -13,6 +13,8 @@ const textOptions = [
 ] as const;
 const knownOptions: readonly string[] = ["id", "time", "metadata", ...textOptions];
 
+const startsAsTime = /^\d{4}-\d{2}-\d{2}T/i;
+
 // The id goes into HTTP headers and into `id.timestamp.body`, the text a webhook signs: no space and no dot.
 const safeId = /^[\x21-\x2d\x2f-\x7e]{1,256}$/;
 
@@ -40,21 +42,39 @@ export function checkEmitOptions(options: EmitOptions): void {
 	}
 }
 
+/** Whether it is a time whose year has four digits: RFC 3339 knows no other. */
 function isTime(time: unknown): boolean {
-	if (typeof time !== "string" && typeof time !== "number" && !(time instanceof Date)) return false;
-	return !Number.isNaN(new Date(time).getTime());
+	if (
+		typeof time === "string" ? !startsAsTime.test(time) : typeof time !== "number" && !(time instanceof Date)
+	) {
+		return false;
+	}
+	const date = new Date(time as string | number | Date);
+	return !Number.isNaN(date.getTime()) && date.toISOString().length === 24;
 }
 
-/** What was said of an event, as it is now, with the catalog's default key. */
-export function withDefaultKey(
-	{ type, definition }: Plan,
+/**
+ * What was said of an event, as it is now, with the catalog's default key. The caller may use its objects for many
+ * emits and change them in between.
+ */
+export function settleEmitOptions(
+	plan: Plan,
 	data: unknown,
 	options: EmitOptions | undefined,
 ): EmitOptions | undefined {
-	if (definition?.key === undefined || options?.key !== undefined) {
-		// The caller may use one object for many emits and change it in between.
-		return options && { ...options };
-	}
+	const key = options?.key ?? defaultKey(plan, data);
+	if (options === undefined) return key === undefined ? undefined : { key };
+	const { time, metadata } = options;
+	return {
+		...options,
+		key,
+		time: time === undefined ? undefined : new Date(time).toISOString(),
+		metadata: metadata === undefined ? undefined : Object.freeze({ ...metadata }),
+	};
+}
+
+function defaultKey({ type, definition }: Plan, data: unknown): string | undefined {
+	if (definition?.key === undefined) return undefined;
 	let key: unknown;
 	try {
 		key = definition.key(data);
@@ -62,7 +82,7 @@ export function withDefaultKey(
 		throw keyFailed(type, cause);
 	}
 	if (typeof key !== "string" || key === "") throw keyFailed(type, undefined);
-	return { ...options, key };
+	return key;
 }
 
 function keyFailed(type: string, cause: unknown): CallhookError {

@@ -79,9 +79,9 @@ export class HandlerQueue implements EventQueue {
 		event.beginHandler();
 		let lane: string | undefined;
 		try {
-			// A callback of this very emit has closed the bus.
-			if (this.#host.stopReason !== undefined) throw this.#host.stopReason;
 			lane = this.#laneOf(event);
+			// A callback of this very emit, or the key function, has closed the bus.
+			if (this.#host.stopReason !== undefined) throw this.#host.stopReason;
 		} catch (error) {
 			this.#giveUp({ event, index, scope, lane, attempts: 0 }, error);
 			return;

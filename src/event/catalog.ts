@@ -122,7 +122,9 @@ export function validate(type: string, schema: Schema, data: unknown): unknown {
 			{ type },
 		);
 	}
+	if (typeof result !== "object" || result === null) throw brokenSchema(type, `answered ${describe(result)}`);
 	if (result.issues === undefined) return result.value;
+	if (!Array.isArray(result.issues)) throw brokenSchema(type, `gave ${describe(result.issues)} as issues`);
 	const issues = result.issues.map(readIssue);
 	const list = issues.slice(0, 3).map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
 	if (issues.length > 3) list.push(`and ${issues.length - 3} more`);
@@ -136,15 +138,19 @@ function runSchema(type: string, schema: Schema, data: unknown): ReturnType<Sche
 	try {
 		return schema["~standard"].validate(data);
 	} catch (cause) {
-		const issues = [{ path: "", message: `its schema threw ${describe(cause)}` }];
-		const message = `Invalid data for "${type}": ${issues[0]?.message}`;
-		throw new CallhookError("ERR_CALLHOOK_INVALID_DATA", message, { type, issues }, { cause });
+		throw brokenSchema(type, `threw ${describe(cause)}`, cause);
 	}
+}
+
+function brokenSchema(type: string, fault: string, cause?: unknown): CallhookError {
+	const issues = [{ path: "", message: `its schema ${fault}` }];
+	const message = `Invalid data for "${type}": its schema ${fault}`;
+	return new CallhookError("ERR_CALLHOOK_INVALID_DATA", message, { type, issues }, { cause });
 }
 
 function readIssue(issue: SchemaIssue): DataIssue {
 	const path = (issue.path ?? []).map((segment) =>
-		String(typeof segment === "object" ? segment.key : segment),
+		String(typeof segment === "object" && segment !== null ? segment.key : segment),
 	);
 	return { path: path.join("."), message: issue.message };
 }

@@ -1,9 +1,15 @@
-/** What happened: one event as every consumer sees it. Read-only; one object is shared by all consumers. */
+/**
+ * What happened: one event as every consumer sees it. Read-only; one object is shared by all consumers. On a bus its
+ * fields are made when they are read, so a spread copies only some of them: `JSON.stringify` sees them all.
+ */
 export interface BusEvent<Type extends string = string, Data = unknown> {
 	/** Unique; the same in every retry and, as `webhook-id`, in every webhook. */
 	readonly id: string;
 	readonly type: Type;
-	/** When it happened, RFC 3339 in UTC. */
+	/**
+	 * When it happened, RFC 3339 in UTC. Where every consumer is a callback declared with exactly one parameter, such as
+	 * `(data) => …`, it is when somebody first reads it, since none of them should see the event.
+	 */
 	readonly time: string;
 	/** Where it happened: the `source` of the bus, as CloudEvents means it. */
 	readonly source: string;
@@ -25,7 +31,10 @@ export interface BusEvent<Type extends string = string, Data = unknown> {
 
 /** What may be said of an event when it is emitted; everything has a default. */
 export interface EmitOptions {
-	/** Default: a new `evt_…` id. Printable ASCII without `.` and spaces, since it goes into a webhook's signature. */
+	/**
+	 * Default: a new `evt_…` id. Printable ASCII without `.` and spaces, since it goes into a webhook's signature. The
+	 * outbox takes only the first event of each id that it remembers.
+	 */
 	readonly id?: string | undefined;
 	/** Default: now. */
 	readonly time?: string | number | Date | undefined;

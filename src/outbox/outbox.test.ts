@@ -3,9 +3,11 @@ import { type FakeGroup, fakeGroup } from "../../test/support/target-group.ts";
 import { thrownBy } from "../../test/support/thrown.ts";
 import { createBus } from "../bus/index.ts";
 import { type BusEvent, createPattern } from "../event/index.ts";
+import { createDeferred } from "../internal/deferred.ts";
 import { memoryStore } from "../stores/memory/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import { createOutbox, serialize } from "./index.ts";
+import type { NewDelivery, StoredEvent } from "./ports.ts";
 
 const event: BusEvent = {
 	...{ id: "evt_1", type: "order.paid", time: "2026-01-01T00:00:00.000Z", source: "/shop" },
@@ -14,6 +16,8 @@ const event: BusEvent = {
 };
 
 const payload = { dataJson: '{"total":1}', metadataJson: "{}" };
+const { data: _, metadata: __, ...envelope } = event;
+const storedEvent: StoredEvent = { ...envelope, ...payload };
 
 /** An outbox on a memory store and a fake clock. */
 function openOutbox() {
@@ -53,13 +57,27 @@ describe("outbox - append()", () => {
 		for (const group of groups) register(group, "**");
 		await append("evt_1", ["g", "h"]);
 		await flush();
-		const { data: _, metadata: __, ...kept } = event;
 		for (const group of groups) {
 			expect(group.runs).toHaveLength(1);
 			expect(group.runs[0]?.claim).toMatchObject({ group: group.name, target: group.name });
-			expect(group.runs[0]?.claim.event).toEqual({ ...kept, ...payload });
+			expect(group.runs[0]?.claim.event).toEqual(storedEvent);
 		}
 		expect((await store.query({}, {})).items).toHaveLength(2);
+	});
+
+	test("a group may say at once where an event goes", async () => {
+		const { append, store, register, clock } = openOutbox();
+		const routes: Record<string, NewDelivery[]> = {
+			evt_1: [],
+			evt_2: [{ group: "g", target: "a", delayMs: 5 }],
+		};
+		register(Object.assign(fakeGroup(clock), { route: ({ id }: StoredEvent) => routes[id] }), "**");
+		for (const id of ["evt_1", "evt_2", "evt_3"]) await append(id);
+		const { items } = await store.query({}, {});
+		expect(items.map(({ eventId, target }) => `${eventId} ${target}`)).toEqual(["evt_3 g", "evt_2 a"]);
+		expect(await store.append([{ event: { ...storedEvent, id: "evt_1" }, deliveries: [] }])).toEqual([
+			"duplicate",
+		]);
 	});
 
 	test("a second event with the same idempotency key is accepted and dropped", async () => {
@@ -125,7 +143,10 @@ describe("outbox - groups", () => {
 	});
 
 	test("idle() right after an append waits for it to be kept and delivered", async () => {
-		const { append, register, clock, flush } = openOutbox();
+		const { append, register, clock, store, flush } = openOutbox();
+		const keep = store.append;
+		const isSlow = createDeferred<void>();
+		vi.spyOn(store, "append").mockImplementation((...args) => isSlow.promise.then(() => keep(...args)));
 		const group = fakeGroup(clock, () => undefined);
 		const registered = register(group, "**");
 		await flush();
@@ -134,6 +155,9 @@ describe("outbox - groups", () => {
 		const idle = registered.idle().then(() => {
 			isIdle = true;
 		});
+		await flush();
+		expect(isIdle).toBe(false);
+		isSlow.resolve();
 		await flush();
 		expect(group.runs).toHaveLength(1);
 		expect(isIdle).toBe(false);
@@ -155,7 +179,20 @@ describe("outbox - groups", () => {
 		expect(group.runs).toHaveLength(1);
 	});
 
-	test("close() waits for appends and ends every group", async () => {
+	test("close() ends what is being removed in its own, shorter time", async () => {
+		const { outbox, register, clock, append, flush } = openOutbox();
+		const group = fakeGroup(clock, () => undefined);
+		const registered = register(group, "**");
+		await append("evt_1");
+		await flush();
+		const ends = [registered.remove(60_000), registered.remove(60_000), outbox.close(1_000)];
+		await clock.advance(1_000);
+		await Promise.all(ends);
+		expect(group.aborts).toBe(1);
+		expect(clock.timers).toBe(0);
+	});
+
+	test("close() ends every group", async () => {
 		const { outbox, register, clock, append, store, flush } = openOutbox();
 		const groups = ["g", "h"].map((name) => fakeGroup(clock, () => undefined, { name }));
 		for (const group of groups) register(group, "**");

@@ -80,10 +80,9 @@ const leaseMs = 60_000;
 export function createOutbox(options: OutboxOptions): Outbox {
 	const { store, clock, readPattern, onAppended, onChange, report, send } = options;
 	const relay = createRelay({ store, clock, leaseMs, report, send });
-	const groups = new Map<
-		string,
-		Pick<RegisteredTarget, "remove"> & Pick<TargetGroup, "route"> & { accepts(type: string): boolean }
-	>();
+	const groups = new Map<string, Pick<TargetGroup, "route"> & { accepts(type: string): boolean }>();
+	/** How to end each target, until it has ended. */
+	const removals = new Set<RegisteredTarget["remove"]>();
 	const appends = createBatcher<Append, AppendResult>(500, write);
 
 	async function write(batch: readonly Append[]): Promise<readonly AppendResult[]> {
@@ -111,12 +110,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
 		return groups.get(name)?.route?.(event) ?? [{ group: name, target: name }];
 	}
 
-	function end(name: string, timeoutMs: number): Promise<void> {
-		groups.delete(name);
-		onChange();
-		return relay.remove(name, timeoutMs);
-	}
-
 	return {
 		door: {
 			store,
@@ -133,11 +126,18 @@ export function createOutbox(options: OutboxOptions): Outbox {
 				const patterns = target.accepts.map(readPattern);
 				const accepts = (type: string): boolean => patterns.some((pattern) => pattern.matches(type));
 				let removal: Promise<void> | undefined;
-				const remove = (timeoutMs: number): Promise<void> => {
-					removal ??= end(name, timeoutMs);
-					return removal;
+				const remove = async (timeoutMs: number): Promise<void> => {
+					if (removal === undefined) {
+						groups.delete(name);
+						onChange();
+						removal = relay.remove(name, timeoutMs).finally(() => removals.delete(remove));
+					} else if (removals.has(remove)) {
+						void relay.remove(name, timeoutMs);
+					}
+					await removal;
 				};
-				groups.set(name, { accepts, remove, route: (event) => target.route?.(event) });
+				removals.add(remove);
+				groups.set(name, { accepts, route: (event) => target.route?.(event) });
 				onChange();
 				relay.add(target);
 				return {
@@ -169,7 +169,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
 			}
 		},
 		async close(timeoutMs) {
-			await Promise.all([...groups.values()].map(({ remove }) => remove(timeoutMs)));
+			await Promise.all([...removals].map((remove) => remove(timeoutMs)));
 		},
 	};
 }

@@ -164,6 +164,22 @@ describe("relay.remove()", () => {
 		expect(clock.timers).toBe(0);
 	});
 
+	test("called again, waits for the same end, and the shortest time counts", async () => {
+		const bench = openRelay();
+		const { relay, clock, advance, add, flush } = bench;
+		const group = fakeGroup(clock, () => undefined);
+		await add(["evt_1"]);
+		relay.add(group);
+		await flush();
+		const removals = [60_000, 1_000, 30_000].map((timeoutMs) => relay.remove("g", timeoutMs));
+		await advance(999);
+		expect(group.aborts).toBe(0);
+		await advance(1);
+		expect(await isDone(bench, Promise.all(removals))).toBe(true);
+		expect(group.aborts).toBe(1);
+		expect(clock.timers).toBe(0);
+	});
+
 	test("settles what was delivered all the same while it was being ended", async () => {
 		const { relay, clock, advance, add, flush, states } = openRelay();
 		const group = fakeGroup(clock, () => undefined);
@@ -232,10 +248,13 @@ describe("relay.remove()", () => {
 
 	test("listens to the store no more, and is asked nothing by a wake", async () => {
 		const { relay, clock, advance, add, flush, store } = openRelay();
+		const stopListening = vi.fn();
+		vi.spyOn(store, "onWake").mockReturnValue(stopListening);
 		relay.add(fakeGroup(clock));
 		await flush();
 		await relay.remove("g", 0);
 		await relay.remove("g", 0);
+		expect(stopListening).toHaveBeenCalledOnce();
 		await relay.remove("unknown", 0);
 		const claim = vi.spyOn(store, "claim");
 		await add(["evt_1"]);

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { leaseMs, numbered, openRelay, ranIds } from "../../test/support/relay.ts";
 import { fakeGroup } from "../../test/support/target-group.ts";
+import { rejectionOf } from "../../test/support/thrown.ts";
 
 const down = new Error("store is down");
 
@@ -113,6 +114,21 @@ describe("relay - a store that fails", () => {
 		expect(ranIds(group)).toEqual(["evt_1", "evt_2", "evt_1"]);
 		expect(await states()).toEqual(["evt_1 delivered", "evt_2 delivered"]);
 		expect(errors).toHaveLength(1);
+	});
+
+	test("because it is closed is not asked again, and idle() rejects", async () => {
+		const { relay, clock, advance, flush, store, errors } = openRelay();
+		relay.add(fakeGroup(clock));
+		await flush();
+		await store.close();
+		const claim = vi.spyOn(store, "claim");
+		const { code } = await rejectionOf(relay.idle());
+		expect(code).toBe("ERR_CALLHOOK_CLOSED");
+		await advance(60_000);
+		expect(claim).toHaveBeenCalledTimes(1);
+		expect(errors).toEqual(["claim: The memory store is closed"]);
+		await relay.remove("g", 0);
+		expect(clock.timers).toBe(0);
 	});
 
 	test("a group may be removed while the store is left alone; no timer stays behind", async () => {

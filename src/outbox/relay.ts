@@ -1,3 +1,4 @@
+import { isCallhookError } from "../errors.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
@@ -34,7 +35,7 @@ const limitPerTarget = claimsPerSlot;
 export function createRelay({ store, clock, leaseMs, report, send }: RelayOptions): Relay {
 	const groups = new Map<string, { readonly group: TargetGroup; readonly lanes: TargetLanes }>();
 	/** The lanes of removed groups whose last claims still run. */
-	const ending = new Set<TargetLanes>();
+	const ending = new Map<TargetLanes, string>();
 	const settlements = createBatcher<Settlement, "ok" | "lost">(500, (batch) => store.settle(batch));
 	let pumping: Promise<void> | undefined;
 	let isWoken = false;
@@ -74,8 +75,14 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 			}
 		} catch (error) {
 			report(error, "claim");
-			isResting = groups.size > 0;
-			sleep(retryStoreAfterMs);
+			if (isCallhookError(error, "ERR_CALLHOOK_CLOSED")) {
+				// Final: nobody opens a store again.
+				idle?.reject(error);
+				idle = undefined;
+			} else {
+				isResting = groups.size > 0;
+				sleep(retryStoreAfterMs);
+			}
 		}
 		pumping = undefined;
 	}
@@ -159,7 +166,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 
 	async function extendLeases(): Promise<void> {
 		leaseTimer = undefined;
-		const held = [...[...groups.values()].map(({ lanes }) => lanes), ...ending];
+		const held = [...[...groups.values()].map(({ lanes }) => lanes), ...ending.keys()];
 		const tokens = held.flatMap((lanes) => lanes.tokens());
 		if (tokens.length === 0) return;
 		leaseTimer = clock.setTimeout(() => void extendLeases(), leaseMs / 3);
@@ -193,9 +200,14 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		},
 		async remove(name, timeoutMs) {
 			const lanes = groups.get(name)?.lanes;
-			if (lanes === undefined) return;
+			// It is ending already: somebody has less time than who asked first.
+			if (lanes === undefined) {
+				const same = [...ending].filter(([, endingName]) => endingName === name);
+				await Promise.all(same.map(([endingLanes]) => endingLanes.stop(timeoutMs)));
+				return;
+			}
 			groups.delete(name);
-			ending.add(lanes);
+			ending.set(lanes, name);
 			if (groups.size > 0) {
 				wake();
 			} else {

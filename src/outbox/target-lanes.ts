@@ -16,7 +16,7 @@ export interface TargetLanes {
 	clear(): string[];
 	/** Whether waiting has ended and with it the attempts that ran. */
 	readonly isAborted: boolean;
-	/** Waits for what runs, at most so long, then aborts it. */
+	/** Waits for what runs, at most so long, then aborts it. Called again, the shortest time counts. */
 	stop(timeoutMs: number): Promise<void>;
 }
 
@@ -103,8 +103,8 @@ export function createTargetLanes(
 				timer = clock.setTimeout(() => resolve("timeout"), timeoutMs);
 			});
 			if ((await Promise.race([ended, timeout])) === "timeout") {
+				if (!isAborted) group.abort();
 				isAborted = true;
-				group.abort();
 				await ended;
 			}
 			clock.clearTimeout(timer);

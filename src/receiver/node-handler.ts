@@ -24,7 +24,8 @@ export function toNodeHandler(receiver: Receiver): (req: IncomingMessage, res: S
 			.catch((error: unknown) => {
 				console.error("A webhook receiver failed:", error);
 				return send(refuse(500, "INTERNAL_ERROR"), req, res);
-			});
+			})
+			.catch(() => res.destroy());
 	};
 }
 

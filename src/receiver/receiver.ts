@@ -88,7 +88,8 @@ export function createReceiver(options: ReceiverOptions): Receiver {
 		const message = await verify(await readBody(request, maxBodyBytes), request.headers);
 		const { type, timestamp, data } = parseReceivedEvent(message.body);
 		events?.parse(type, data);
-		bus.emit(type, data, { id: message.id, time: timestamp });
+		// A sink of the user's own may be asynchronous; what it could not take must not be answered with 204.
+		await bus.emit(type, data, { id: message.id, time: timestamp });
 	}
 
 	return {

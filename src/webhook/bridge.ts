@@ -1,6 +1,6 @@
 import { CallhookError } from "../errors.ts";
 import { createPattern } from "../event/index.ts";
-import { checkDelayMs } from "../internal/options.ts";
+import { checkDelayMs, checkOptions } from "../internal/options.ts";
 import type { OutboxDoor } from "../outbox/index.ts";
 import type { Claim, NewDelivery, Settlement } from "../outbox/ports.ts";
 import { webhookIdHeader, webhookSignatureHeader, webhookTimestampHeader } from "../signature/index.ts";
@@ -26,7 +26,7 @@ export interface WebhookBridge {
 	 * Takes no more events and starts no more attempts; waits for those under way, at most `timeoutMs` (default
 	 * 10,000), then ends them. What is unfinished stays in the store. Called again, it waits for the same end.
 	 */
-	stop(options?: { readonly timeoutMs?: number }): Promise<void>;
+	stop(options?: { readonly timeoutMs?: number | undefined }): Promise<void>;
 	/** The same as `stop`. */
 	[Symbol.asyncDispose](): Promise<void>;
 }
@@ -106,11 +106,9 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 			.map(({ document }) => ({ group, target: document.id }));
 	}
 
-	async function stop({
-		timeoutMs: stopAfterMs = 10_000,
-	}: {
-		readonly timeoutMs?: number;
-	} = {}): Promise<void> {
+	async function stop(stopOptions: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+		checkOptions("stop", stopOptions, ["timeoutMs"]);
+		const { timeoutMs: stopAfterMs = 10_000 } = stopOptions;
 		checkDelayMs("timeoutMs", stopAfterMs);
 		await Promise.all([routing.remove(stopAfterMs), delivering.remove(stopAfterMs)]);
 		await sender.close();

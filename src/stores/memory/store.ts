@@ -120,6 +120,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			},
 			async delete(id) {
 				tables.checkOpen();
+				if (!tables.endpoints.has(id)) return false;
 				const rows = pick(tables, { target: id }).filter((row) => !isFinal(row));
 				for (const row of rows) tables.cancel(row);
 				tables.wake();

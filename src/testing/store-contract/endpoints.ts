@@ -50,12 +50,25 @@ export const endpointChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
-		name: "endpoints - delete() says whether there was one",
-		async check({ store: { endpoints } }) {
+		name: "endpoints - delete() says whether there was one, and does nothing otherwise",
+		async check({ store }) {
+			const { endpoints } = store;
 			await endpoints.put({ id: "ep_1", document: "{}" });
 			assert.equal(await endpoints.delete("ep_1"), true);
 			assert.equal(await endpoints.delete("ep_1"), false);
 			assert.equal(await endpoints.get("ep_1"), undefined);
+			await add(store, ["evt_1"], delivery({ target: "ep_1" }));
+			assert.equal(await endpoints.delete("ep_1"), false);
+			await claimOne(store);
+		},
+	},
+	{
+		name: "endpoints - delete() of what is no endpoint touches no delivery, whatever its target is called",
+		async check({ store }) {
+			await add(store, ["evt_1"]);
+			const items = await query(store);
+			assert.equal(await store.endpoints.delete((items[0] as { target: string }).target), false);
+			assert.deepEqual(await query(store), items);
 		},
 	},
 	{

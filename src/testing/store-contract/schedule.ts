@@ -102,6 +102,16 @@ export const scheduleChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "nextDueInMs() - forgets the earlier due times of a delivery",
+		async check({ store }) {
+			await add(store, ["evt_1"], delivery({ delayMs: longMs }));
+			await store.cancel({});
+			await store.replay({});
+			await expectSettled(store, await claimOne(store), waiting(2 * longMs));
+			await expectDueIn(store, 2 * longMs);
+		},
+	},
+	{
 		name: "nextDueInMs() - looks at the groups it names and at no other",
 		async check({ store }) {
 			await add(store, ["evt_1"], delivery({ group: "h" }));
@@ -139,6 +149,8 @@ export const scheduleChecks: readonly StoreCheck[] = [
 			await expectWake(harness, "settle()", () => expectSettled(store, second, waiting(0)));
 			await expectWake(harness, "cancel()", () => store.cancel({}));
 			await expectWake(harness, "replay()", () => store.replay({}));
+			await store.endpoints.put({ id: "a", document: "{}" });
+			await store.endpoints.put({ id: "a", document: "{}" });
 			await expectWake(harness, "endpoints.delete()", () => store.endpoints.delete("a"));
 		},
 	},
