@@ -43,6 +43,12 @@ async function expectRefusal(response: Response, status: number, error: string):
 	expect(await response.json()).toEqual({ error });
 }
 
+test("receiver.fetch() - waits for an asynchronous sink, and rejects when that fails: it must not be answered 204", async () => {
+	const failure = new Error("db down");
+	const { receiver } = setup({ bus: { emit: () => Promise.reject(failure) } });
+	await expect(receiver.fetch(post(event))).rejects.toBe(failure);
+});
+
 describe("receiver.fetch() - accepts", () => {
 	test("a signed event: emits it under its own id and time, and answers 204 without a body", async () => {
 		const { emit, receiver } = setup();
