@@ -206,10 +206,11 @@ describe("close()", () => {
 		expect(isCallhookError(signal.reason, "ERR_CALLHOOK_STOPPED")).toBe(true);
 		expect(runs[1]!.context.signal.aborted, "read for the first time after close").toBe(true);
 		runs[0]!.resolve("finished all the same");
-		runs[1]!.reject(new Error("aborted"));
+		const error = new Error("aborted");
+		runs[1]!.reject(error);
 		await clock.advance(60_000);
 		expect((await emissions[0]!.settled).ok).toBe(true);
-		expect((await emissions[1]!.settled).failed).toMatchObject([{ attempts: 1 }]);
+		expect((await emissions[1]!.settled).failed).toMatchObject([{ attempts: 1, error }]);
 		expect(runs, "no retry").toHaveLength(2);
 	});
 

@@ -164,19 +164,24 @@ describe("relay.remove()", () => {
 		expect(clock.timers).toBe(0);
 	});
 
-	test("called again, waits for the same end, and the shortest time counts", async () => {
+	test("called again, waits for the same end; the shortest time counts, and it aborts once", async () => {
 		const bench = openRelay();
 		const { relay, clock, advance, add, flush } = bench;
 		const group = fakeGroup(clock, () => undefined);
+		const abort = vi.fn();
 		await add(["evt_1"]);
-		relay.add(group);
+		relay.add({ ...group, abort });
 		await flush();
-		const removals = [60_000, 1_000, 30_000].map((timeoutMs) => relay.remove("g", timeoutMs));
+		const removals = Promise.all([60_000, 1_000, 30_000].map((timeoutMs) => relay.remove("g", timeoutMs)));
 		await advance(999);
-		expect(group.aborts).toBe(0);
+		expect(abort).not.toHaveBeenCalled();
 		await advance(1);
-		expect(await isDone(bench, Promise.all(removals))).toBe(true);
-		expect(group.aborts).toBe(1);
+		expect(abort).toHaveBeenCalledOnce();
+		await advance(60_000);
+		expect(await isDone(bench, removals)).toBe(false);
+		group.runs[0]?.end("dead");
+		expect(await isDone(bench, removals)).toBe(true);
+		expect(abort).toHaveBeenCalledOnce();
 		expect(clock.timers).toBe(0);
 	});
 

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 // reason: the entry holds the memory store (2.8 kB) and, for every bus, the outbox with its relay (2 kB); and each
 // option is checked with a message of its own. What an application pays that has no store is measured beside it.
 const coreCeilingBytes = 14_500;
-const busCeilingBytes = 11_600;
+const busCeilingBytes = 12_000;
 
 /** Bundles what is exported from an entry for the browser; packages and node: modules stay imports. */
 async function bundle(entry: string, names = "*"): Promise<{ gzippedBytes: number; imports: string[] }> {
