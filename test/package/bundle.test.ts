@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 // DESIGN decision 13 asks for 8 kB. Raised, here and in .size-limit.mjs, only in the commit that needs it, with the
 // reason: the entry holds the memory store (2.8 kB) and, for every bus, the outbox with its relay (2 kB); and each
 // option is checked with a message of its own. What an application pays that has no store is measured beside it.
-const coreCeilingBytes = 14_500;
+const coreCeilingBytes = 15_000;
 const busCeilingBytes = 12_000;
 
 /** Bundles what is exported from an entry for the browser; packages and node: modules stay imports. */
