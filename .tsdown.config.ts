@@ -9,7 +9,7 @@ export default defineConfig({
 	},
 	// The entries `callhook` and `callhook/receiver` run in browsers and workers too.
 	platform: "neutral",
-	tsconfig: "tsconfig.build.json",
+	tsconfig: ".tsconfig.build.json",
 	// Dependencies stay imports; one that would be inlined fails the build.
 	deps: { neverBundle: /^node:/, onlyBundle: [] },
 	failOnWarn: true,
