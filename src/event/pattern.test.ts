@@ -7,7 +7,11 @@ describe("createPattern() - matches", () => {
 	const cases: [pattern: string, yes: string[], no: string[]][] = [
 		["order.paid", ["order.paid"], ["order", "order.paid.late", "order.paid2", "Order.paid", "order_paid"]],
 		["*", ["order", "a-b_c"], ["order.paid"]],
-		["order.*", ["order.paid", "order.x"], ["order", "order.line.added", "orders.paid", "user.paid"]],
+		[
+			"order.*",
+			["order.paid", "order.x"],
+			["order", "Order.paid", "order.line.added", "orders.paid", "user.paid"],
+		],
 		["*.paid", ["order.paid"], ["paid", "shop.order.paid", "order.paid.late"]],
 		["*.*", ["a.b"], ["a", "a.b.c"]],
 		["order.*.added", ["order.line.added"], ["order.added", "order.line.item.added", "order.line.removed"]],
