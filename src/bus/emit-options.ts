@@ -1,5 +1,6 @@
 import { CallhookError } from "../errors.ts";
 import type { EmitOptions } from "../event/index.ts";
+import { isMessageId } from "../internal/message-id.ts";
 import { checkOptions, invalidOption } from "../internal/options.ts";
 import type { Plan } from "./plan.ts";
 
@@ -15,14 +16,11 @@ const knownOptions: readonly string[] = ["id", "time", "metadata", ...textOption
 
 const startsAsTime = /^\d{4}-\d{2}-\d{2}T/i;
 
-// The id goes into HTTP headers and into `id.timestamp.body`, the text a webhook signs: no space and no dot.
-const safeId = /^[\x21-\x2d\x2f-\x7e]{1,256}$/;
-
 /** Checks what may be said of an event; throws ERR_CALLHOOK_INVALID_OPTION. */
 export function checkEmitOptions(options: EmitOptions): void {
 	checkOptions("emit", options, knownOptions);
 	const { id, time, metadata } = options;
-	if (id !== undefined && !(typeof id === "string" && safeId.test(id))) {
+	if (id !== undefined && !(typeof id === "string" && isMessageId(id))) {
 		throw invalidOption("id", "1 to 256 printable ASCII characters without space and dot", id);
 	}
 	if (time !== undefined && !isTime(time)) {

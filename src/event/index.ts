@@ -8,5 +8,5 @@ export {
 } from "./catalog.ts";
 export type { BusEvent, EmitOptions } from "./envelope.ts";
 export type { CheckedPattern, EventOf, EventType, MatchingType } from "./event-map.ts";
-export { checkName, createPattern, invalidPattern, isEventType, type Pattern } from "./pattern.ts";
+export { checkName, createPattern, invalidPattern, isEventType, matchAny, type Pattern } from "./pattern.ts";
 export type { Schema } from "./schema.ts";

@@ -41,6 +41,11 @@ export function createPattern(text: string, where: string): Pattern {
 	};
 }
 
+/** Whether a type is matched by at least one of these patterns. */
+export function matchAny(patterns: readonly Pattern[]): (type: string) => boolean {
+	return (type) => patterns.some((pattern) => pattern.matches(type));
+}
+
 export function invalidPattern(pattern: string, where: string, reason: string): CallhookError {
 	return new CallhookError(
 		"ERR_CALLHOOK_INVALID_PATTERN",

@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import type { BusEvent, Pattern } from "../event/index.ts";
+import { type BusEvent, matchAny, type Pattern } from "../event/index.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import type { AppendResult, NewDelivery, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
@@ -123,8 +123,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
 						{ name },
 					);
 				}
-				const patterns = target.accepts.map(readPattern);
-				const accepts = (type: string): boolean => patterns.some((pattern) => pattern.matches(type));
+				const accepts = matchAny(target.accepts.map(readPattern));
 				let removal: Promise<void> | undefined;
 				const remove = async (timeoutMs: number): Promise<void> => {
 					if (removal === undefined) {

@@ -1,4 +1,5 @@
 import { CallhookError } from "../errors.ts";
+import { isMessageId } from "../internal/message-id.ts";
 import { invalidOption } from "../internal/options.ts";
 import { decodeBase64 } from "./base64.ts";
 import { hmacVersion, webhookIdHeader, webhookSignatureHeader, webhookTimestampHeader } from "./headers.ts";
@@ -15,9 +16,6 @@ export interface MessageHeaders {
 	readonly candidates: readonly Uint8Array<ArrayBuffer>[];
 }
 
-// Printable ASCII but the space and the dot. A dot would let an id swallow the timestamp behind it in
-// `id.timestamp.body`, so that one signature fits two messages; the specification forbids it for that reason.
-const idPattern = /^[\x21-\x2d\x2f-\x7e]{1,256}$/;
 // Twelve digits last until the year 33658; thirteen are milliseconds.
 const timestampPattern = /^\d{1,12}$/;
 // Exactly 32 bytes: the last character has two bits to spare, which must be zero, so one signature has one spelling.
@@ -33,7 +31,7 @@ export function readMessageHeaders(headers: WebhookHeaders): MessageHeaders {
 	const id = readHeader(headers, webhookIdHeader);
 	const timestamp = readHeader(headers, webhookTimestampHeader);
 	const signatures = readHeader(headers, webhookSignatureHeader);
-	if (!idPattern.test(id)) {
+	if (!isMessageId(id)) {
 		throw headerError(webhookIdHeader, "it is longer than 256 characters or holds one that is not allowed");
 	}
 	if (!timestampPattern.test(timestamp)) {

@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import { createPattern } from "../event/index.ts";
+import { createPattern, matchAny } from "../event/index.ts";
 import { checkDelayMs, checkOptions } from "../internal/options.ts";
 import type { OutboxDoor } from "../outbox/index.ts";
 import type { Claim, NewDelivery, Settlement } from "../outbox/ports.ts";
@@ -62,13 +62,12 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 	const guard = createAddressGuard(network);
 	const sender = createSender(guard, clock);
 	const directory = createEndpointDirectory(store, guard, clock);
-	const forwarded = forward.map((pattern) => createPattern(pattern, "forward"));
+	const forwards = matchAny(forward.map((text) => createPattern(text, "forward")));
 
 	async function run(claim: Claim): Promise<Omit<Settlement, "token">> {
 		const endpoint = directory.loaded.get(claim.target);
 		// The store may hold what an earlier process was still allowed to forward.
-		const isForwarded = forwarded.some((pattern) => pattern.matches(claim.event.type));
-		if (endpoint === undefined || !isForwarded) return { to: { state: "cancelled" } };
+		if (endpoint === undefined || !forwards(claim.event.type)) return { to: { state: "cancelled" } };
 		const startedAtMs = clock.now();
 		const result = await sender.send({
 			...sign(endpoint, claim, startedAtMs, userAgent),

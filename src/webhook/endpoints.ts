@@ -1,4 +1,4 @@
-import { createPattern } from "../event/index.ts";
+import { createPattern, matchAny } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createId } from "../internal/id.ts";
 import type { OutboxStore, Page, PageRequest } from "../outbox/ports.ts";
@@ -134,11 +134,10 @@ function readDocument(document: string): EndpointDocument {
 }
 
 function activate(document: EndpointDocument): ActiveEndpoint {
-	const patterns = document.events.map((text) => createPattern(text, "endpoint"));
 	return {
 		document,
 		url: new URL(document.url),
 		signer: createSigner(document.secret),
-		accepts: (type) => patterns.some((pattern) => pattern.matches(type)),
+		accepts: matchAny(document.events.map((text) => createPattern(text, "endpoint"))),
 	};
 }
