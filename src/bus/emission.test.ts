@@ -391,6 +391,7 @@ describe("emission.stored", () => {
 		const error = new Error("disk full");
 		const awaited = bus.emit("order.paid", { id: 1 });
 		const notAwaited = bus.emit("order.paid", { id: 2 });
+		await clock.advance(0);
 		written.reject(error);
 		await expect(awaited.stored).rejects.toBe(error);
 		await clock.advance(0);

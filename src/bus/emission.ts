@@ -1,6 +1,7 @@
 import type { BusEvent, EmitOptions } from "../event/index.ts";
 import { createDeferred, type Deferred, isThenable } from "../internal/deferred.ts";
 import { createId } from "../internal/id.ts";
+import { isoTime } from "../internal/iso-time.ts";
 import type { AnyCallback, Plan, QueuedEvent } from "./plan.ts";
 import { type ConsumerOutcome, createReport, type EmissionReport } from "./report.ts";
 
@@ -82,7 +83,8 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	get time(): string {
-		return new Date(this.#details?.options?.time ?? this.#stamp()).toISOString();
+		const given = this.#details?.options?.time;
+		return given === undefined ? isoTime(this.#stamp()) : new Date(given).toISOString();
 	}
 
 	get source(): string {

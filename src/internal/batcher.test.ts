@@ -4,14 +4,14 @@ import { createDeferred, type Deferred } from "./deferred.ts";
 
 interface Write {
 	readonly items: readonly string[];
-	readonly done: Deferred<readonly string[]>;
+	readonly done: Deferred<void>;
 }
 
 /** A batcher whose writes stay open until the test ends them. */
-function openBatcher(maxBatch = 100): { batcher: Batcher<string, string>; writes: Write[] } {
+function openBatcher(maxBatch = 100): { batcher: Batcher<string>; writes: Write[] } {
 	const writes: Write[] = [];
-	const batcher = createBatcher<string, string>(maxBatch, (items) => {
-		const done = createDeferred<readonly string[]>();
+	const batcher = createBatcher<string>(maxBatch, (items) => {
+		const done = createDeferred<void>();
 		writes.push({ items, done });
 		return done.promise;
 	});
@@ -21,18 +21,14 @@ function openBatcher(maxBatch = 100): { batcher: Batcher<string, string>; writes
 /** Lets everything run that is ready: a turn of the event loop comes behind all microtasks. */
 const flush = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Adds an item and resolves with its own result. */
-async function addOne(batcher: Batcher<string, string>, item: string): Promise<string | undefined> {
-	const { index, results } = batcher.add(item);
-	return (await results)[index];
-}
-
 const written = (writes: readonly Write[]) => writes.map(({ items }) => items);
 
 describe("createBatcher()", () => {
-	test("writes all of one tick together, and nothing at once", async () => {
+	test("writes all of one turn together, the microtasks of the turn included, and nothing at once", async () => {
 		const { batcher, writes } = openBatcher();
 		batcher.add("a");
+		await Promise.resolve();
+		await Promise.resolve();
 		batcher.add("b");
 		expect(writes).toEqual([]);
 		await flush();
@@ -40,12 +36,15 @@ describe("createBatcher()", () => {
 		expect(written(writes)).toEqual([["a", "b"]]);
 	});
 
-	test("gives each item its own result", async () => {
+	test("resolves once the items are written, and not before", async () => {
 		const { batcher, writes } = openBatcher();
-		const results = Promise.all(["a", "b", "c"].map((item) => addOne(batcher, item)));
+		const isWritten: string[] = [];
+		for (const item of ["a", "b"]) void batcher.add(item).then(() => isWritten.push(item));
 		await flush();
-		writes[0]?.done.resolve(["A", "B", "C"]);
-		expect(await results).toEqual(["A", "B", "C"]);
+		expect(isWritten).toEqual([]);
+		writes[0]?.done.resolve();
+		await flush();
+		expect(isWritten).toEqual(["a", "b"]);
 	});
 
 	test("one write at a time: what is added meanwhile goes together into the next", async () => {
@@ -57,7 +56,7 @@ describe("createBatcher()", () => {
 			await flush();
 		}
 		expect(written(writes)).toEqual([["a"]]);
-		writes[0]?.done.resolve(["A"]);
+		writes[0]?.done.resolve();
 		await flush();
 		expect(written(writes)).toEqual([["a"], ["b", "c", "d"]]);
 	});
@@ -67,7 +66,7 @@ describe("createBatcher()", () => {
 		for (const item of ["a", "b", "c", "d", "e"]) batcher.add(item);
 		for (const index of [0, 1, 2]) {
 			await flush();
-			writes[index]?.done.resolve([]);
+			writes[index]?.done.resolve();
 		}
 		await flush();
 		expect(written(writes)).toEqual([["a", "b"], ["c", "d"], ["e"]]);
@@ -82,25 +81,25 @@ describe("createBatcher()", () => {
 			},
 		],
 	])("a write that %s rejects the items of its batch and no others", async (_, fail) => {
-		const write = (items: readonly string[]) => (items.includes("a") ? fail() : Promise.resolve(items));
-		const batcher = createBatcher<string, string>(2, write);
-		const results = await Promise.allSettled(["a", "b", "c"].map((item) => addOne(batcher, item)));
+		const write = (items: readonly string[]) => (items.includes("a") ? fail() : Promise.resolve());
+		const batcher = createBatcher<string>(2, write);
+		const results = await Promise.allSettled(["a", "b", "c"].map((item) => batcher.add(item)));
 		const rejected = { status: "rejected", reason: new Error("full") };
-		expect(results).toEqual([rejected, rejected, { status: "fulfilled", value: "c" }]);
-		expect(await addOne(batcher, "d")).toBe("d");
+		expect(results).toEqual([rejected, rejected, { status: "fulfilled", value: undefined }]);
+		await batcher.add("d");
 	});
 
 	test("idle() resolves at once without items, and otherwise after the last is written or has failed", async () => {
 		const { batcher, writes } = openBatcher();
 		await batcher.idle();
 		let isIdle = false;
-		const added = [addOne(batcher, "a")];
+		const added = [batcher.add("a")];
 		await flush();
-		added.push(addOne(batcher, "b"));
+		added.push(batcher.add("b"));
 		void batcher.idle().then(() => {
 			isIdle = true;
 		});
-		writes[0]?.done.resolve(["A"]);
+		writes[0]?.done.resolve();
 		await flush();
 		expect(isIdle).toBe(false);
 		writes[1]?.done.reject(new Error("full"));

@@ -1,40 +1,37 @@
 import { createDeferred, type Deferred } from "./deferred.ts";
-
-/** Where an item went: its place in a batch, and the results of that batch once it is written. */
-interface BatchSlot<Result> {
-	readonly index: number;
-	/** Shared by all items of the batch; rejects when writing it failed. */
-	readonly results: Promise<readonly Result[]>;
-}
+import { nextTurn } from "./next-turn.ts";
 
 /** Collects items and writes them together. */
-export interface Batcher<Item, Result> {
-	add(item: Item): BatchSlot<Result>;
+export interface Batcher<Item> {
+	/** Resolves once the item is written; rejects when that failed. All items of a batch share the promise. */
+	add(item: Item): Promise<void>;
 	/** Resolves once everything added so far is written or has failed. */
 	idle(): Promise<void>;
 }
 
-interface Batch<Item, Result> {
+interface Batch<Item> {
 	readonly items: Item[];
-	readonly done: Deferred<readonly Result[]>;
+	readonly done: Deferred<void>;
 }
 
 /**
- * Group commit: what is added in one tick, or while the batch before is being written, goes into one call of `write`.
- * One write at a time, so a slow store gets larger batches instead of more of them.
+ * Group commit: what is added in one turn of the event loop, or while the batch before is being written, goes into one
+ * call of `write`. One write at a time, so a slow store gets larger batches instead of more of them.
  */
-export function createBatcher<Item, Result>(
+export function createBatcher<Item>(
 	maxBatch: number,
-	write: (items: readonly Item[]) => Promise<readonly Result[]>,
-): Batcher<Item, Result> {
-	const waiting: Batch<Item, Result>[] = [];
+	write: (items: readonly Item[]) => Promise<void>,
+): Batcher<Item> {
+	const waiting: Batch<Item>[] = [];
 	let writing: Promise<void> | undefined;
 
 	async function drain(): Promise<void> {
-		await Promise.resolve();
+		// A turn, not a microtask: Node runs the microtasks of each socket before it looks at the next.
+		await nextTurn();
 		for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) {
 			try {
-				batch.done.resolve(await write(batch.items));
+				await write(batch.items);
+				batch.done.resolve();
 			} catch (error) {
 				batch.done.reject(error);
 			}
@@ -42,10 +39,10 @@ export function createBatcher<Item, Result>(
 		writing = undefined;
 	}
 
-	function openBatch(): Batch<Item, Result> {
+	function openBatch(): Batch<Item> {
 		const last = waiting.at(-1);
 		if (last !== undefined && last.items.length < maxBatch) return last;
-		const batch: Batch<Item, Result> = { items: [], done: createDeferred() };
+		const batch: Batch<Item> = { items: [], done: createDeferred() };
 		// Whoever added the items may not look at the results; `write` has seen the error.
 		batch.done.promise.catch(() => undefined);
 		waiting.push(batch);
@@ -57,7 +54,7 @@ export function createBatcher<Item, Result>(
 			const { items, done } = openBatch();
 			items.push(item);
 			writing ??= drain();
-			return { index: items.length - 1, results: done.promise };
+			return done.promise;
 		},
 		idle: () => writing ?? Promise.resolve(),
 	};

@@ -4,7 +4,7 @@ type Schedule = (callback: () => void) => unknown;
 const schedule: Schedule =
 	(globalThis as { setImmediate?: Schedule }).setImmediate ?? ((callback) => setTimeout(callback, 0));
 
-/** Calls a function in the next turn of the event loop, when what this turn has brought is done. */
-export function nextTurn(callback: () => void): void {
-	schedule(callback);
+/** Resolves in the next turn of the event loop, when what this turn has brought is done. */
+export function nextTurn(): Promise<void> {
+	return new Promise(schedule);
 }

@@ -2,7 +2,7 @@ import { CallhookError } from "../errors.ts";
 import { type BusEvent, matchAny, type Pattern } from "../event/index.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { AppendResult, NewDelivery, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
+import type { NewDelivery, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
 import { createRelay } from "./relay.ts";
 import type { TargetGroup } from "./target-group.ts";
 
@@ -83,12 +83,12 @@ export function createOutbox(options: OutboxOptions): Outbox {
 	const groups = new Map<string, Pick<TargetGroup, "route"> & { accepts(type: string): boolean }>();
 	/** How to end each target, until it has ended. */
 	const removals = new Set<RegisteredTarget["remove"]>();
-	const appends = createBatcher<Append, AppendResult>(500, write);
+	const appends = createBatcher<Append>(500, write);
 
-	async function write(batch: readonly Append[]): Promise<readonly AppendResult[]> {
+	async function write(batch: readonly Append[]): Promise<void> {
 		let error: unknown;
 		try {
-			return await store.append(
+			await store.append(
 				batch.map(({ event, idempotencyKey, targets }) => ({
 					event,
 					idempotencyKey,
@@ -149,11 +149,22 @@ export function createOutbox(options: OutboxOptions): Outbox {
 		targetsOf: (type) => [...groups].filter(([, { accepts }]) => accepts(type)).map(([name]) => name),
 		append(event, payload, targets, idempotencyKey) {
 			const { id, type, time, source, key, subject, correlationId, causationId, traceparent } = event;
+			const { dataJson, metadataJson } = payload;
+			// One literal: with spreads this is a third of the memory of an event that waits.
 			const stored: StoredEvent = {
-				...{ id, type, time, source, key, subject, correlationId, causationId, traceparent },
-				...payload,
+				id,
+				type,
+				time,
+				source,
+				dataJson,
+				metadataJson,
+				key,
+				subject,
+				correlationId,
+				causationId,
+				traceparent,
 			};
-			return appends.add({ emitted: event, event: stored, idempotencyKey, targets }).results;
+			return appends.add({ emitted: event, event: stored, idempotencyKey, targets });
 		},
 		async countUnfinished() {
 			try {

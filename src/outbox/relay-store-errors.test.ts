@@ -54,7 +54,7 @@ describe("relay - a store that fails", () => {
 		await add(["evt_1", "evt_2"]);
 		relay.add(group);
 		await flush();
-		expect(errors).toEqual(["deliver: store is down", "deliver: store is down"]);
+		expect(errors).toEqual(["settle: store is down"]);
 		await advance(leaseMs - 1);
 		expect(settle).toHaveBeenCalledTimes(1);
 		expect(group.runs).toHaveLength(2);

@@ -3,7 +3,15 @@ import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { nextTurn } from "../internal/next-turn.ts";
-import type { Claim, DeliveryInfo, OutboxSignals, OutboxStore, Settlement } from "./ports.ts";
+import type {
+	AttemptRecord,
+	Claim,
+	DeliveryInfo,
+	OutboxSignals,
+	OutboxStore,
+	Settlement,
+	SettleTo,
+} from "./ports.ts";
 import type { TargetGroup } from "./target-group.ts";
 import { claimsPerSlot, createTargetLanes, type TargetLanes } from "./target-lanes.ts";
 
@@ -27,6 +35,14 @@ export interface Relay {
 	idle(): Promise<void>;
 }
 
+/** An attempt that has ended, on its way into the store. */
+interface Ended {
+	readonly claim: Claim;
+	readonly lanes: TargetLanes;
+	readonly to: SettleTo;
+	readonly attempt: AttemptRecord | undefined;
+}
+
 const retryStoreAfterMs = 1_000;
 // What a target with a concurrency of one can use. Others get the rest of their share in the next claim; more would
 // let targets that hang take the places of all others.
@@ -36,10 +52,9 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 	const groups = new Map<string, { readonly group: TargetGroup; readonly lanes: TargetLanes }>();
 	/** The lanes of removed groups whose last claims still run. */
 	const ending = new Map<TargetLanes, string>();
-	const settlements = createBatcher<Settlement, "ok" | "lost">(500, (batch) => store.settle(batch));
+	const settlements = createBatcher<Ended>(500, settle);
 	let pumping: Promise<void> | undefined;
 	let isWoken = false;
-	let isWakingSoon = false;
 	/** The store has failed: it is left alone for a while, whatever wakes the relay. */
 	let isResting = false;
 	let stopListening: (() => void) | undefined;
@@ -53,21 +68,12 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		pumping = pump();
 	}
 
-	/** Responses often arrive together: one claim for all the slots they free, while each lane has its next claim. */
-	function wakeSoon(): void {
-		if (isWakingSoon) return;
-		isWakingSoon = true;
-		nextTurn(() => {
-			isWakingSoon = false;
-			wake();
-		});
-	}
-
 	/** One at a time: claims until nothing is due or no place is free, then sleeps until the next due time. */
 	async function pump(): Promise<void> {
-		await Promise.resolve();
 		try {
 			while (isWoken && groups.size > 0) {
+				// Responses often arrive together: one claim for all the places they free.
+				await nextTurn();
 				isWoken = false;
 				clock.clearTimeout(dueTimer);
 				dueTimer = undefined;
@@ -140,20 +146,36 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		lanes.push(claim);
 	}
 
-	async function runClaim(group: TargetGroup, lanes: TargetLanes, claim: Claim): Promise<void> {
+	/** Ends with the attempt: the next one need not wait until this one is written down. */
+	async function runClaim(group: TargetGroup, lanes: TargetLanes, claim: Claim): Promise<undefined> {
 		try {
-			const result = await group.run(claim);
-			if (lanes.isAborted && result.to.state !== "delivered") await giveBack([claim.token]);
-			else await settle(claim, result);
+			const { to, attempt } = await group.run(claim);
+			if (!lanes.isAborted || to.state === "delivered") {
+				void settlements.add({ claim, lanes, to, attempt });
+				return;
+			}
+			await giveBack([claim.token]);
 		} catch (error) {
 			// The claim is left to its lease: it runs again, with its attempt counted.
 			report(error, "deliver");
 		}
+		lanes.letGo(claim);
 	}
 
-	async function settle(claim: Claim, { to, attempt }: Omit<Settlement, "token">): Promise<void> {
-		const { index, results } = settlements.add({ token: claim.token, to, attempt });
-		const isLost = (await results)[index] === "lost";
+	async function settle(batch: readonly Ended[]): Promise<void> {
+		try {
+			const results = await store.settle(
+				batch.map(({ claim: { token }, to, attempt }): Settlement => ({ token, to, attempt })),
+			);
+			for (const [index, ended] of batch.entries()) announce(ended, results[index] === "lost");
+		} catch (error) {
+			// They are left to their leases as well.
+			report(error, "settle");
+		}
+		for (const { lanes, claim } of batch) lanes.letGo(claim);
+	}
+
+	function announce({ claim, to, attempt }: Ended, isLost: boolean): void {
 		if (isLost) return send("delivery:lost", () => describeDelivery(claim));
 		if (attempt === undefined) return;
 		if (to.state === "delivered") {
@@ -193,7 +215,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 
 	return {
 		add(group) {
-			const lanes = createTargetLanes(group, clock, (claim) => runClaim(group, lanes, claim), wakeSoon);
+			const lanes = createTargetLanes(group, clock, (claim) => runClaim(group, lanes, claim), wake);
 			groups.set(group.name, { group, lanes });
 			stopListening ??= store.onWake(wake);
 			wake();

@@ -1,4 +1,5 @@
 import type { Clock } from "../internal/clock.ts";
+import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { createGate, createLanes, type LaneJob, type Lanes } from "../lanes/index.ts";
 import type { Claim } from "./ports.ts";
 import type { TargetGroup } from "./target-group.ts";
@@ -9,6 +10,8 @@ export interface TargetLanes {
 	readonly limit: number;
 	readonly inFlight: number;
 	push(claim: Claim): void;
+	/** A claim that ran is settled or given back: its place is free. */
+	letGo(claim: Claim): void;
 	/** Adds how many more claims each busy target may get. */
 	addCapacities(capacity: Map<string, number>): void;
 	tokens(): string[];
@@ -36,14 +39,15 @@ export const claimsPerSlot = 2;
 export function createTargetLanes(
 	group: TargetGroup,
 	clock: Clock,
-	runClaim: (claim: Claim) => Promise<void>,
-	onFree: () => void,
+	runClaim: (claim: Claim) => Promise<undefined>,
+	onHungry: () => void,
 ): TargetLanes {
 	// All targets of a group share its ceiling: a lane gives its slot up in turn when others wait.
 	const gate = createGate(group.concurrency);
 	const targets = new Map<string, TargetLane>();
 	const held = new Set<string>();
 	let isAborted = false;
+	let emptied: Deferred<void> | undefined;
 
 	function laneOf(target: string): TargetLane {
 		const known = targets.get(target);
@@ -52,22 +56,23 @@ export function createTargetLanes(
 		const lane: TargetLane = {
 			concurrency,
 			claims: 0,
-			lanes: createLanes<ClaimJob>({ concurrency, gate, clock, run: ({ claim }) => run(claim) }),
+			lanes: createLanes<ClaimJob>({ concurrency, gate, clock, run: ({ claim }) => runClaim(claim) }),
 		};
 		targets.set(target, lane);
 		return lane;
 	}
 
-	async function run(claim: Claim): Promise<undefined> {
-		await runClaim(claim);
-		letGo(claim);
-		onFree();
-	}
-
 	function letGo({ token, target }: Claim): void {
 		held.delete(token);
+		if (held.size === 0) {
+			emptied?.resolve();
+			emptied = undefined;
+		}
 		const lane = targets.get(target);
-		if (lane !== undefined && --lane.claims === 0) targets.delete(target);
+		if (lane === undefined) return;
+		if (--lane.claims === 0) targets.delete(target);
+		// A claim for every place would cost more than the places: half of those at hand may be used up first.
+		if (lane.claims <= lane.concurrency * ((1 + claimsPerSlot) / 2)) onHungry();
 	}
 
 	return {
@@ -84,6 +89,7 @@ export function createTargetLanes(
 			held.add(claim.token);
 			lane.lanes.push({ claim, lane: undefined });
 		},
+		letGo,
 		addCapacities(capacity) {
 			for (const [target, { concurrency, claims }] of targets) {
 				capacity.set(target, Math.max(0, concurrency * claimsPerSlot - claims));
@@ -96,8 +102,9 @@ export function createTargetLanes(
 			return claims.map(({ token }) => token);
 		},
 		async stop(timeoutMs) {
-			const ended = Promise.all([...targets.values()].map(({ lanes }) => lanes.idle()));
 			if (held.size === 0) return;
+			emptied ??= createDeferred();
+			const ended = emptied.promise;
 			let timer: unknown;
 			const timeout = new Promise<"timeout">((resolve) => {
 				timer = clock.setTimeout(() => resolve("timeout"), timeoutMs);

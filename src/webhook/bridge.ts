@@ -9,7 +9,7 @@ import { type BridgeOptions, readBridgeOptions } from "./bridge-options.ts";
 import { createDeliveries, type Deliveries } from "./deliveries.ts";
 import { type ActiveEndpoint, createEndpointDirectory, type Endpoints } from "./endpoints.ts";
 import { decideOutcome } from "./outcome.ts";
-import { createSender } from "./sender.ts";
+import { createSender, type SendRequest } from "./sender.ts";
 
 /** The part of a bus that a bridge needs; every `Bus` has it. */
 export interface BridgeBus {
@@ -124,11 +124,11 @@ export function createWebhookBridge(bus: BridgeBus, options: BridgeOptions): Web
 
 /** The request of one attempt: the payload of Standard Webhooks, signed for this very second. */
 function sign(
-	{ url, signer }: ActiveEndpoint,
+	{ origin, path, signer }: ActiveEndpoint,
 	{ event }: Claim,
 	nowMs: number,
 	userAgent: string,
-): { url: URL; headers: Record<string, string>; body: Uint8Array } {
+): Omit<SendRequest, "timeoutMs"> {
 	const { id, type, time, dataJson } = event;
 	const body = Buffer.from(
 		`{"type":${JSON.stringify(type)},"timestamp":${JSON.stringify(time)},"data":${dataJson}}`,
@@ -141,5 +141,5 @@ function sign(
 		[webhookTimestampHeader]: String(timestampSeconds),
 		[webhookSignatureHeader]: signer.sign(id, timestampSeconds, body),
 	};
-	return { url, headers, body };
+	return { origin, path, headers, body };
 }

@@ -1,6 +1,7 @@
 import { createPattern, matchAny } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createId } from "../internal/id.ts";
+import { isoTime } from "../internal/iso-time.ts";
 import type { OutboxStore, Page, PageRequest } from "../outbox/ports.ts";
 import { createSigner, generateSecret, type Signer } from "../signature/index.ts";
 import type { AddressGuard } from "./address-guard.ts";
@@ -31,7 +32,9 @@ export interface Endpoints {
 /** An endpoint ready to be used: its patterns read, its URL parsed and its key made. */
 export interface ActiveEndpoint {
 	readonly document: EndpointDocument;
-	readonly url: URL;
+	readonly origin: string;
+	/** With the query. */
+	readonly path: string;
 	readonly signer: Signer;
 	accepts(type: string): boolean;
 }
@@ -84,7 +87,7 @@ export function createEndpointDirectory(
 				...fields,
 				id: createId("ep"),
 				secret: fields.secret ?? generateSecret(),
-				createdAt: new Date(clock.now()).toISOString(),
+				createdAt: isoTime(clock.now()),
 			};
 			const active = activate(document);
 			await load();
@@ -134,9 +137,11 @@ function readDocument(document: string): EndpointDocument {
 }
 
 function activate(document: EndpointDocument): ActiveEndpoint {
+	const { origin, pathname, search } = new URL(document.url);
 	return {
 		document,
-		url: new URL(document.url),
+		origin,
+		path: `${pathname}${search}`,
 		signer: createSigner(document.secret),
 		accepts: matchAny(document.events.map((text) => createPattern(text, "endpoint"))),
 	};

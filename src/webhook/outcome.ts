@@ -1,4 +1,5 @@
 import { isCallhookError } from "../errors.ts";
+import { isoTime } from "../internal/iso-time.ts";
 import type { AttemptRecord, Settlement } from "../outbox/ports.ts";
 import type { SendResult } from "./sender.ts";
 
@@ -31,7 +32,7 @@ export function decideOutcome(
 	// Where there is no code, as in undici's HTTPParserError, the name says more than nothing.
 	const attempt: AttemptRecord = {
 		number,
-		startedAt: new Date(startedAtMs).toISOString(),
+		startedAt: isoTime(startedAtMs),
 		durationMs,
 		outcome: isDelivered ? "delivered" : "failed",
 		...(result.kind === "response"

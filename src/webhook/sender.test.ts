@@ -33,7 +33,8 @@ function setup(network: AddressGuardOptions = {}, listeners: readonly Listener[]
 }
 
 function post(url: string, more: Partial<SendRequest> = {}): SendRequest {
-	return { url: new URL(url), headers: {}, body: Buffer.from("{}"), timeoutMs, ...more };
+	const { origin, pathname, search } = new URL(url);
+	return { origin, path: `${pathname}${search}`, headers: {}, body: Buffer.from("{}"), timeoutMs, ...more };
 }
 
 async function serve(answer: RequestListener, network?: AddressGuardOptions) {

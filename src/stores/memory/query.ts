@@ -1,3 +1,4 @@
+import { isoTime } from "../../internal/iso-time.ts";
 import type { DeliveryFilter, Page, PageRequest, StoredDelivery } from "../../outbox/ports.ts";
 import { type DeliveryRow, isFinal, type Tables } from "./tables.ts";
 
@@ -47,6 +48,6 @@ export function showDelivery(row: DeliveryRow): StoredDelivery {
 		target,
 		state,
 		attempts: [...attempts],
-		...(isFinal(row) ? {} : { nextAttemptAt: new Date(row.dueAtMs).toISOString() }),
+		...(isFinal(row) ? {} : { nextAttemptAt: isoTime(row.dueAtMs) }),
 	};
 }
