@@ -26,13 +26,13 @@ const written = (writes: readonly Write[]) => writes.map(({ items }) => items);
 describe("createBatcher()", () => {
 	test("writes all of one turn together, the microtasks of the turn included, and nothing at once", async () => {
 		const { batcher, writes } = openBatcher();
-		batcher.add("a");
+		void batcher.add("a");
 		await Promise.resolve();
 		await Promise.resolve();
-		batcher.add("b");
+		void batcher.add("b");
 		expect(writes).toEqual([]);
 		await flush();
-		batcher.add("c");
+		void batcher.add("c");
 		expect(written(writes)).toEqual([["a", "b"]]);
 	});
 
@@ -49,10 +49,10 @@ describe("createBatcher()", () => {
 
 	test("one write at a time: what is added meanwhile goes together into the next", async () => {
 		const { batcher, writes } = openBatcher();
-		batcher.add("a");
+		void batcher.add("a");
 		await flush();
 		for (const item of ["b", "c", "d"]) {
-			batcher.add(item);
+			void batcher.add(item);
 			await flush();
 		}
 		expect(written(writes)).toEqual([["a"]]);
@@ -63,7 +63,7 @@ describe("createBatcher()", () => {
 
 	test("no batch is larger than its maximum", async () => {
 		const { batcher, writes } = openBatcher(2);
-		for (const item of ["a", "b", "c", "d", "e"]) batcher.add(item);
+		for (const item of ["a", "b", "c", "d", "e"]) void batcher.add(item);
 		for (const index of [0, 1, 2]) {
 			await flush();
 			writes[index]?.done.resolve();

@@ -84,6 +84,33 @@ describe("relay - claims, runs and settles", () => {
 		expect(settle.mock.calls.length).toBeLessThan(100);
 		expect(claim.mock.calls.length).toBeLessThan(250);
 	});
+
+	test("does not let the next delivery wait until the last one is written down", async () => {
+		const { relay, clock, add, flush, store } = openRelay();
+		const settle = vi.spyOn(store, "settle").mockImplementation(() => new Promise(() => {}));
+		const group = fakeGroup(clock, undefined, { perTarget: 1 });
+		await add(numbered("evt_", 5));
+		relay.add(group);
+		await flush();
+		// As many as it may hold: what is not written down counts.
+		expect(ranIds(group)).toEqual(["evt_1", "evt_2"]);
+		expect(settle).toHaveBeenCalledTimes(1);
+	});
+
+	test("claims for a target once half of its spare claims are used up", async () => {
+		const { relay, clock, add, flush, store } = openRelay();
+		const group = fakeGroup(clock, () => undefined, { concurrency: 8, perTarget: 8 });
+		relay.add(group);
+		await add(numbered("evt_", 40));
+		await flush();
+		const claim = vi.spyOn(store, "claim");
+		for (const run of group.runs.slice(0, 3)) run.end("delivered");
+		await flush();
+		expect(claim).not.toHaveBeenCalled();
+		group.runs[3]?.end("delivered");
+		await flush();
+		expect(claim.mock.calls.map(([{ capacity }]) => capacity.get("a"))).toEqual([4]);
+	});
 });
 
 describe("relay - limits", () => {

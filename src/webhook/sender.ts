@@ -96,10 +96,9 @@ export function createSender(guard: AddressGuard, clock: Clock): Sender {
 /** One request under way. Whatever happens first decides its result. */
 class Exchange implements Dispatcher.DispatchHandler {
 	readonly #clock: Clock;
-	readonly #resolve: (result: SendResult) => void;
+	#resolve: ((result: SendResult) => void) | undefined;
 	readonly #timer: unknown;
 	#controller: Dispatcher.DispatchController | undefined;
-	#isOver = false;
 	#status = 0;
 	#isBodyText = true;
 	#chunks: Buffer[] = [];
@@ -113,14 +112,15 @@ class Exchange implements Dispatcher.DispatchHandler {
 
 	/** Ends the request with an error, wherever it is. */
 	cancel(error: Error): void {
+		const controller = this.#controller;
 		this.#end({ kind: "error", error });
-		this.#controller?.abort(error);
+		controller?.abort(error);
 	}
 
 	onRequestStart(controller: Dispatcher.DispatchController): void {
 		this.#controller = controller;
 		// Cancelled while it waited for a connection, which undici offers no way to say.
-		if (this.#isOver) controller.abort(new Error("cancelled"));
+		if (this.#resolve === undefined) controller.abort(new Error("cancelled"));
 	}
 
 	onResponseStart(
@@ -134,7 +134,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 	}
 
 	onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-		if (this.#isOver) return;
+		if (this.#resolve === undefined) return;
 		this.#chunks.push(chunk.subarray(0, maxBodyBytes - this.#bytes));
 		this.#bytes += chunk.length;
 		if (this.#bytes < maxBodyBytes) return;
@@ -156,11 +156,13 @@ class Exchange implements Dispatcher.DispatchHandler {
 	}
 
 	#end(result: SendResult): void {
-		if (this.#isOver) return;
-		this.#isOver = true;
+		const resolve = this.#resolve;
+		if (resolve === undefined) return;
+		this.#resolve = undefined;
+		this.#controller = undefined;
 		this.#chunks = [];
 		this.#clock.clearTimeout(this.#timer);
-		this.#resolve(result);
+		resolve(result);
 	}
 }
 

@@ -119,7 +119,7 @@ describe("memoryStore() - what it keeps", () => {
 		claim(tables, everything);
 		expect(tables.active.get("g")?.size).toBe(0);
 		for (const row of tables.claims.values()) tables.finish(row, "delivered");
-		expect([tables.claims.size, tables.deliveries.size, tables.events.size]).toEqual([0, 0, 0]);
+		expect([tables.claims.size, tables.deliveries.size, tables.eventIds.size]).toEqual([0, 0, 0]);
 	});
 });
 

@@ -56,7 +56,7 @@ function nameTarget(group: string, target: string): string {
 /** The rows of a memory store and the indexes that keep claims fast; its methods keep the two in step. */
 export class Tables {
 	readonly clock: Clock;
-	readonly events: Map<string, EventRow> = new Map();
+	readonly eventIds: Set<string> = new Set();
 	readonly deliveries: Map<string, DeliveryRow> = new Map();
 	readonly endpoints: Map<string, EndpointRecord> = new Map();
 	readonly claims: Map<string, DeliveryRow> = new Map();
@@ -108,10 +108,10 @@ export class Tables {
 
 	/** Adds an event; `undefined` when its id or its idempotency key is known. */
 	addEvent(event: StoredEvent, idempotencyKey: string | undefined): EventRow | undefined {
-		if (this.events.has(event.id)) return undefined;
+		if (this.eventIds.has(event.id)) return undefined;
 		if (idempotencyKey !== undefined && this.#eventsByKey.has(idempotencyKey)) return undefined;
 		const row: EventRow = { event, idempotencyKey, addedAtMs: this.clock.now(), targets: new Set() };
-		this.events.set(event.id, row);
+		this.eventIds.add(event.id);
 		if (idempotencyKey !== undefined) this.#eventsByKey.set(idempotencyKey, row);
 		return row;
 	}
@@ -314,13 +314,13 @@ export class Tables {
 			if (row.event.targets.size === 0) this.#forgetEvent(row.event);
 			return 1;
 		}
-		if (row.targets.size > 0 || !this.events.has(row.event.id)) return 0;
+		if (row.targets.size > 0 || !this.eventIds.has(row.event.id)) return 0;
 		this.#forgetEvent(row);
 		return 1;
 	}
 
 	#forgetEvent(row: EventRow): void {
-		this.events.delete(row.event.id);
+		this.eventIds.delete(row.event.id);
 		if (row.idempotencyKey !== undefined) this.#eventsByKey.delete(row.idempotencyKey);
 	}
 }
