@@ -4,26 +4,41 @@
  * @module
  */
 export {
+	type AttemptFailure,
+	type BatchContext,
+	type BatchHandleOptions,
+	type BatchHandler,
 	type Bus,
 	type BusOptions,
 	type BusStats,
 	type Callback,
 	type ConsumerOutcome,
 	createBus,
+	type DeadLetter,
+	type DeadLetterFilter,
+	type DeadLetters,
 	type DrainReport,
 	type Emission,
 	type EmissionReport,
+	type EmitMiddleware,
 	type Emitter,
 	type ErrorContext,
+	type EventStream,
 	type HandleOptions,
 	type Handler,
 	type HandlerContext,
+	type HandlerMiddleware,
 	type HandlerStats,
 	type HandlerSubscription,
+	type Held,
 	type LifecycleSignals,
+	type Logger,
 	type OnOptions,
+	PermanentError,
 	type RetryOptions,
+	type StreamOptions,
 	type Unsubscribe,
+	type WaitForOptions,
 } from "./bus/index.ts";
 export {
 	CallhookError,
@@ -44,6 +59,7 @@ export {
 	type Schema,
 } from "./event/index.ts";
 export type { Clock } from "./internal/clock.ts";
+export type { BatchOptions, Overflow, QueueOptions, RateLimit } from "./lanes/index.ts";
 export type { OutboxDoor, RegisteredTarget, TargetRegistration } from "./outbox/index.ts";
 export type * from "./outbox/ports.ts";
 export { type MemoryStoreOptions, memoryStore } from "./stores/memory/index.ts";

@@ -1,4 +1,5 @@
 import type { BusEvent } from "../event/index.ts";
+import { invalidOption } from "../internal/options.ts";
 
 /** What a handler gets beside the data. */
 export interface HandlerContext<Event extends BusEvent = BusEvent> {
@@ -7,6 +8,14 @@ export interface HandlerContext<Event extends BusEvent = BusEvent> {
 	readonly attempt: number;
 	/** Fires when the attempt passes its `timeoutMs` and when the bus closes. New for every attempt. */
 	readonly signal: AbortSignal;
+}
+
+/** What a handler of batches gets beside the list of data. */
+export interface BatchContext<Event extends BusEvent = BusEvent> extends Omit<HandlerContext, "event"> {
+	/** In the order of the data. */
+	readonly events: readonly Event[];
+	/** Fails one event of the batch: it alone is retried or given up, whatever becomes of the others. */
+	fail(index: number, error: unknown): void;
 }
 
 /** What the attempts of one handler share. */
@@ -19,7 +28,7 @@ export interface AttemptHost {
 
 /** One run of a handler for one event. Its AbortController is made only for a handler that reads `signal`. */
 export class Attempt implements HandlerContext {
-	readonly event: BusEvent;
+	event: BusEvent;
 	readonly attempt: number;
 	readonly #host: AttemptHost;
 	#isOver = false;
@@ -42,6 +51,15 @@ export class Attempt implements HandlerContext {
 		return this.#controller.signal;
 	}
 
+	/** What caused the events that are emitted in it. */
+	get cause(): BusEvent | undefined {
+		return this.event;
+	}
+
+	get isOver(): boolean {
+		return this.#isOver;
+	}
+
 	/** Why this attempt was aborted by itself, as for its time limit; `undefined` while it was not. */
 	get abortReason(): unknown {
 		return this.#abortReason;
@@ -62,5 +80,29 @@ export class Attempt implements HandlerContext {
 	/** Fires the signal because the handler was stopped. */
 	stop(reason: Error): void {
 		this.#controller?.abort(reason);
+	}
+}
+
+/** One run of a handler for a batch of events. */
+export class BatchAttempt extends Attempt implements BatchContext {
+	readonly events: readonly BusEvent[];
+	/** By the event's place in the batch: why it failed. */
+	readonly failures: Map<number, unknown> = new Map();
+
+	constructor(events: readonly BusEvent[], attempt: number, host: AttemptHost) {
+		super(events[0] as BusEvent, attempt, host);
+		this.events = events;
+	}
+
+	/** None: several events have, and none of them more than the others. */
+	override get cause(): undefined {
+		return undefined;
+	}
+
+	fail(index: number, error: unknown): void {
+		if (!Number.isInteger(index) || index < 0 || index >= this.events.length) {
+			throw invalidOption("index", `a whole number from 0 to ${this.events.length - 1}`, index);
+		}
+		this.failures.set(index, error);
 	}
 }

@@ -3,6 +3,7 @@ import type { Clock } from "../internal/clock.ts";
 import { checkFunction, checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
 import type { OutboxStore } from "../outbox/ports.ts";
 import type { ErrorContext } from "./core.ts";
+import type { Logger } from "./leak-warning.ts";
 
 /** How a bus is set up; everything has a default. */
 export interface BusOptions<Events = unknown, Inputs = unknown> {
@@ -19,14 +20,36 @@ export interface BusOptions<Events = unknown, Inputs = unknown> {
 	 * awaits the emission. Default: `console.error`.
 	 */
 	readonly onError?: ((error: unknown, context: ErrorContext) => unknown) | undefined;
+	/**
+	 * Keeps all events back until `release()`, so that what is emitted while the application starts reaches those who
+	 * subscribe later. Default false.
+	 */
+	readonly startHeld?: boolean | undefined;
+	/** How many dead letters are kept; of more, the oldest are forgotten. Default 1,000. */
+	readonly deadLetterLimit?: number | undefined;
+	/** Warns once for each pattern that has more subscriptions: one may be made again and again. Default 100. */
+	readonly maxListeners?: number | undefined;
+	/**
+	 * Whether an emit behind an `await` in a handler knows its cause, and a handler that waits for its own full queue is let
+	 * through. Uses AsyncLocalStorage, which before Node 24 makes every promise of the process slower. Without it only what
+	 * a consumer emits before its first `await` knows its cause. Default true.
+	 */
+	readonly trackCauses?: boolean | undefined;
+	/** Gets warnings. Default: `console`. */
+	readonly logger?: Logger | undefined;
 	/** Default: the system's clock. */
 	readonly clock?: Clock | undefined;
 }
 
+const knownOptions: readonly (keyof BusOptions)[] = [
+	...(["events", "source", "store", "concurrency", "onError", "clock"] as const),
+	...(["startHeld", "deadLetterLimit", "maxListeners", "trackCauses", "logger"] as const),
+];
+
 /** Checks bus options; throws ERR_CALLHOOK_INVALID_OPTION. */
 export function checkBusOptions(options: BusOptions): void {
-	checkOptions("createBus", options, ["events", "source", "store", "concurrency", "onError", "clock"]);
-	const { events, source, store, concurrency, onError, clock } = options;
+	checkOptions("createBus", options, knownOptions);
+	const { events, source, store, concurrency, onError, clock, logger } = options;
 	if (events !== undefined && typeof (events as Partial<Catalog>)?.parse !== "function") {
 		throw invalidOption("events", "a catalog made by defineEvents()", events);
 	}
@@ -39,6 +62,15 @@ export function checkBusOptions(options: BusOptions): void {
 	if (clock !== undefined && !isClock(clock)) {
 		throw invalidOption("clock", "a clock with now, setTimeout and clearTimeout", clock);
 	}
+	for (const name of ["startHeld", "trackCauses"] as const) {
+		const value: unknown = options[name];
+		if (value !== undefined && typeof value !== "boolean") throw invalidOption(name, "a boolean", value);
+	}
+	if (logger !== undefined && typeof (logger as Partial<Logger> | null)?.warn !== "function") {
+		throw invalidOption("logger", "an object with a function warn", logger);
+	}
+	checkNumber("deadLetterLimit", options.deadLetterLimit, { min: 0 });
+	checkNumber("maxListeners", options.maxListeners, { min: 1, infinity: true });
 	checkNumber("concurrency", concurrency, { min: 1, infinity: true });
 	checkFunction("onError", onError);
 }

@@ -1,12 +1,18 @@
 import type { CheckedPattern, EmitOptions, EventOf, EventType, MatchingType } from "../event/index.ts";
 import type { OutboxDoor } from "../outbox/index.ts";
-import type { HandlerContext } from "./attempt.ts";
+import type { BatchContext, HandlerContext } from "./attempt.ts";
+import type { DeadLetters } from "./dead-letters.ts";
+import type { DrainReport } from "./drain.ts";
 import type { Emission } from "./emission.ts";
-import type { HandleOptions } from "./handler-options.ts";
+import type { BatchHandleOptions, HandleOptions } from "./handler-options.ts";
 import type { HandlerStats } from "./handler-queue.ts";
 import type { HandlerSubscription } from "./handler-subscription.ts";
+import type { Held } from "./hold.ts";
+import type { EmitMiddleware, HandlerMiddleware } from "./middleware.ts";
 import type { LifecycleSignals } from "./signals.ts";
+import type { EventStream, StreamOptions } from "./stream.ts";
 import type { Unsubscribe } from "./subscription.ts";
+import type { WaitForOptions } from "./wait-for.ts";
 
 /** A function run in line with `emit`. What it returns stands in the report; a promise is awaited there. */
 export type Callback<Events, Type extends EventType<Events>> = (
@@ -18,6 +24,12 @@ export type Callback<Events, Type extends EventType<Events>> = (
 export type Handler<Events, Type extends EventType<Events>> = (
 	data: Events[Type],
 	context: HandlerContext<EventOf<Events, Type>>,
+) => unknown;
+
+/** A function run behind `emit` for lists of events. What it returns stands in the report of each. */
+export type BatchHandler<Events, Type extends EventType<Events>> = (
+	data: readonly Events[Type][],
+	context: BatchContext<EventOf<Events, Type>>,
 ) => unknown;
 
 /** Emits events of one type. */
@@ -33,21 +45,8 @@ export interface OnOptions {
 	readonly once?: boolean | undefined;
 	/** Higher runs earlier; equal ones in the order of registration. Default 0. */
 	readonly priority?: number | undefined;
-}
-
-/** What `drain` found when it ended. */
-export interface DrainReport {
-	/** Whether everything in this process ended in time. */
-	readonly isDrained: boolean;
-	/** Callbacks and appends to the outbox that had not settled, and events that handlers had not finished. */
-	readonly left: number;
-	/** The handlers that had not finished, with what they still had. */
-	readonly handlers: readonly (HandlerStats & { readonly name: string })[];
-	/**
-	 * Deliveries, such as webhooks, that the store keeps for later and that a memory store loses when the process
-	 * ends: `await bridge.idle()` before draining makes them first. 0 without a store, or when it cannot say.
-	 */
-	readonly deliveries: number;
+	/** Calls it first, before `on` returns, for at most so many past events, of types that the catalog retains. */
+	readonly replay?: number | undefined;
 }
 
 export interface BusStats {
@@ -108,6 +107,11 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 */
 	handle<const Text extends string>(
 		pattern: CheckedPattern<Events, Text>,
+		handler: BatchHandler<Events, MatchingType<Events, Text>>,
+		options: BatchHandleOptions,
+	): HandlerSubscription;
+	handle<const Text extends string>(
+		pattern: CheckedPattern<Events, Text>,
 		handler: Handler<Events, MatchingType<Events, Text>>,
 		options?: HandleOptions<Events[MatchingType<Events, Text>], EventOf<Events, MatchingType<Events, Text>>>,
 	): HandlerSubscription;
@@ -126,6 +130,48 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	): Emission<EventOf<Events, Type>>;
 	/** Binds `emit` to one type: the hottest path. Throws as `emit` does for a bad type. */
 	emitter<Type extends EventType<Events> & keyof Inputs>(type: Type): Emitter<Events, Inputs, Type>;
+	/**
+	 * Resolves with the next event that matches. `await waitFor(a); await waitFor(b)` does not miss a `b` that was emitted
+	 * behind `a` in the same turn of the event loop. Rejects with ERR_CALLHOOK_TIMEOUT, with the signal's reason, with what
+	 * `where` throws, or with ERR_CALLHOOK_CLOSED when the bus closes; throws as `on` does.
+	 *
+	 * @example
+	 * ```ts
+	 * const paid = await bus.waitFor("order.paid", { where: ({ data }) => data.orderId === "o_1", timeoutMs: 5_000 });
+	 * ```
+	 */
+	waitFor<const Text extends string>(
+		pattern: CheckedPattern<Events, Text>,
+		options?: WaitForOptions<EventOf<Events, MatchingType<Events, Text>>>,
+	): Promise<EventOf<Events, MatchingType<Events, Text>>>;
+	/**
+	 * The events from now on, to be read in a loop at one's own pace; what is not read yet waits in a buffer with a limit.
+	 * Ends when the loop is left, when the signal fires and when the bus closes, then behind what it holds.
+	 *
+	 * @example
+	 * ```ts
+	 * for await (const event of bus.stream("order.*", { buffer: 1_000 })) console.log(event.type);
+	 * ```
+	 */
+	stream<const Text extends string>(
+		pattern: CheckedPattern<Events, Text>,
+		options?: StreamOptions,
+	): EventStream<EventOf<Events, MatchingType<Events, Text>>>;
+	/**
+	 * Holds events back together: what is emitted through it runs nothing until it is released, as when a database
+	 * transaction is committed.
+	 */
+	hold(): Held<Events, Inputs>;
+	/** Delivers what was emitted on a bus that was created with `startHeld`, and from then on everything at once. */
+	release(): void;
+	/**
+	 * Puts a middleware around every attempt of every handler or, with `around: "emit"`, around the delivery of every
+	 * event; inside of those before it. Returns how to take it out again.
+	 */
+	use(middleware: HandlerMiddleware, options?: { readonly around?: "handler" | undefined }): Unsubscribe;
+	use(middleware: EmitMiddleware, options: { readonly around: "emit" }): Unsubscribe;
+	/** The events that handlers gave up. */
+	readonly deadLetters: DeadLetters;
 	/** Watches the life of events. An observer that throws hurts nobody; its error goes to `onError`. */
 	observe<Name extends keyof LifecycleSignals>(
 		signal: Name,
@@ -134,6 +180,8 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	/** For adapters: the store and the registration of outbox targets; `undefined` without a store. */
 	readonly outbox: OutboxDoor | undefined;
 	stats(): BusStats;
+	/** Resolves once nothing is open: callbacks, handlers with their retries, delayed events, appends to the outbox. */
+	idle(): Promise<void>;
 	/**
 	 * Waits until callbacks, handlers with their retries and appends to the outbox have ended, then closes the intake
 	 * and stops the outbox targets. While consumers still run, emits are accepted, since they may be theirs.

@@ -1,11 +1,14 @@
 import type { BusEvent } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
+import type { Causes } from "./causes.ts";
+import type { DeadLetterBox } from "./dead-letters.ts";
+import type { HandlerMiddleware } from "./middleware.ts";
 import type { Signals } from "./signals.ts";
 
 /** Where an error comes from, for `onError`. */
 export interface ErrorContext {
-	readonly source: "callback" | "handler" | "observer" | "outbox";
+	readonly source: "callback" | "handler" | "middleware" | "observer" | "outbox";
 	/** The handler's name, the callback's pattern, the signal's name or the outbox's activity. */
 	readonly name: string;
 	readonly event?: BusEvent | undefined;
@@ -19,6 +22,10 @@ export interface BusCore {
 	readonly startedAtMs: number;
 	readonly signals: Signals;
 	readonly work: OpenWork;
+	readonly causes: Causes;
+	readonly deadLetters: DeadLetterBox;
+	/** Around every attempt; a list that grows. */
+	readonly handlerMiddleware: readonly HandlerMiddleware[];
 	/** The one sink nothing escapes; never throws. */
 	report(error: unknown, context: ErrorContext): void;
 }

@@ -9,28 +9,30 @@ import {
 	isEventType,
 	type Pattern,
 	unknownEventType,
-	validate,
 } from "../event/index.ts";
-import { openAsyncScope } from "../internal/async-scope.ts";
 import { systemClock } from "../internal/clock.ts";
-import { onAbort } from "../internal/on-abort.ts";
-import { checkDelayMs, checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
 import { createGate } from "../lanes/index.ts";
-import { createOutbox, serialize } from "../outbox/index.ts";
-import type { Bus, DrainReport, OnOptions } from "./bus.ts";
+import { createOutbox } from "../outbox/index.ts";
+import type { Bus } from "./bus.ts";
 import { type BusOptions, checkBusOptions } from "./bus-options.ts";
+import { Causes } from "./causes.ts";
 import { type BusCore, createErrorSink, OpenWork } from "./core.ts";
-import { EmissionRecord } from "./emission.ts";
-import { checkEmitOptions, settleEmitOptions } from "./emit-options.ts";
-import { type HandleOptions, readHandleOptions } from "./handler-options.ts";
-import { HandlerQueue } from "./handler-queue.ts";
-import { asyncDispose, createHandlerSubscription, type HandlerSubscription } from "./handler-subscription.ts";
-import type { AnyCallback, Plan } from "./plan.ts";
-import { type Channel, createRegistry } from "./registry.ts";
+import { createDeadLetters } from "./dead-letters.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { drain } from "./drain.ts";
+import type { HandleOptions } from "./handler-options.ts";
+import { asyncDispose } from "./handler-subscription.ts";
+import { createHold, createHoldList } from "./hold.ts";
+import { createLeakWarning } from "./leak-warning.ts";
+import { createMiddlewareLists } from "./middleware.ts";
+import type { Tap } from "./plan.ts";
+import { createRegistry } from "./registry.ts";
+import { createRetainedEvents } from "./retained-events.ts";
 import { createSignals } from "./signals.ts";
-import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
-
-type AnyFunction = (...args: never[]) => unknown;
+import { createStreams } from "./stream.ts";
+import { type AnyFunction, Subscriber } from "./subscribe.ts";
+import type { Unsubscribe } from "./subscription.ts";
+import { createWaiter } from "./wait-for.ts";
 
 /**
  * Creates a bus: with a catalog, whose schemas check every emit, or with types only.
@@ -52,10 +54,21 @@ export function createBus<Events = Record<string, unknown>>(
 export function createBus(options: BusOptions = {}): unknown {
 	checkBusOptions(options);
 	const { events: catalog, source = "/", store, concurrency, clock = systemClock } = options;
+	const { logger = console, maxListeners = 100, deadLetterLimit = 1_000, trackCauses = true } = options;
 	const report = createErrorSink(options.onError ?? ((error) => console.error(error)));
 	const signals = createSignals((error, name) => report(error, { source: "observer", name }));
-	const gate = concurrency === undefined ? undefined : createGate(concurrency);
-	const queues = new Set<HandlerQueue>();
+	const middleware = createMiddlewareLists(() => registry.forgetPlans());
+	const deadLetters = createDeadLetters(
+		deadLetterLimit,
+		() => core,
+		(name, event) => subscriber.requeue(name, event),
+	);
+	const core: BusCore = {
+		...{ source, clock, startedAtMs: clock.now(), signals, report, deadLetters },
+		work: new OpenWork(),
+		causes: new Causes(trackCauses),
+		handlerMiddleware: middleware.handler,
+	};
 	let isOpen = true;
 
 	const outbox =
@@ -74,13 +87,28 @@ export function createBus(options: BusOptions = {}): unknown {
 			report: (error, name) => report(error, { source: "outbox", name }),
 			send: signals.send,
 		});
-	const core: BusCore = { source, clock, startedAtMs: clock.now(), signals, report, work: new OpenWork() };
 	const registry = createRegistry({
 		core,
 		checkType,
 		definitionOf: (type) => catalog?.get(type),
 		outboxTargetsOf: (type) => outbox?.targetsOf(type) ?? [],
+		isGuarded: () => middleware.emit.length > 0 || dispatcher.holdAll !== undefined,
+		onAdd: createLeakWarning(maxListeners, logger, signals),
 	});
+	const retained = createRetainedEvents();
+	const dispatcher = new Dispatcher({
+		...{ core, registry, outbox, retained, checkOpen },
+		emitMiddleware: middleware.emit,
+	});
+	const gate = concurrency === undefined ? undefined : createGate(concurrency);
+	const subscriber = new Subscriber({ core, registry, retained, gate, readPattern });
+	const waiter = createWaiter({ clock, tap });
+	const streams = createStreams({ tap, signals });
+	const holds = createHold(checkOpen, (type, data, emitOptions, holdBack) =>
+		dispatcher.dispatchFully(registry.plan(registry.channel(type)), data, emitOptions, holdBack),
+	);
+	const startHold = createHoldList(checkOpen);
+	if (options.startHeld === true) dispatcher.holdAll = startHold.holdBack;
 
 	function checkOpen(): void {
 		if (isOpen) return;
@@ -102,164 +130,84 @@ export function createBus(options: BusOptions = {}): unknown {
 		throw invalidPattern(text, where, "no event type of the catalog matches it");
 	}
 
-	function dispatch(channel: Channel, data: unknown, emitOptions: EmitOptions | undefined): EmissionRecord {
-		const plan = channel.plan ?? registry.plan(channel);
-		if (!plan.isPlain || emitOptions !== undefined) return dispatchFully(plan, data, emitOptions);
-		const emission = new EmissionRecord(plan, data, undefined);
-		emission.runCallbacks(plan.callbacks, data);
-		return emission;
+	/** Shows events to somebody who is no consumer. */
+	function tap(text: string, where: string, target: Tap): Unsubscribe {
+		const pattern = readPattern(text, where);
+		return registry.add({ pattern, priority: 0, callback: target, target });
 	}
 
-	function dispatchFully(plan: Plan, input: unknown, given: EmitOptions | undefined): EmissionRecord {
-		const { type, definition, outboxTargets } = plan;
-		if (given !== undefined) checkEmitOptions(given);
-		const data = definition === undefined ? input : validate(type, definition.schema, input);
-		const emitOptions = settleEmitOptions(plan, data, given);
-		// The schema and the key are the user's code, which may have closed the bus.
-		checkOpen();
-		// Written before the callbacks run, so that none of them can change what the outbox keeps.
-		const payload = outboxTargets.length > 0 ? serialize(type, data, emitOptions?.metadata) : undefined;
-		const emission = new EmissionRecord(plan, data, emitOptions);
-		emission.runCallbacks(plan.callbacks, data);
-		if (plan.handlers.length > 0) queueForHandlers(plan, emission);
-		if (payload !== undefined && outbox !== undefined) {
-			const stored = outbox.append(emission, payload, outboxTargets, emitOptions?.idempotencyKey);
-			core.work.begin();
-			emission.setStored(stored);
-		}
-		return emission;
-	}
-
-	function queueForHandlers({ handlers }: Plan, emission: EmissionRecord): void {
-		const scope = openAsyncScope();
-		for (const [index, queue] of handlers.entries()) queue.enqueue(emission, index, scope);
-	}
-
-	function on(text: string, callback: AnyFunction, onOptions: OnOptions = {}): Unsubscribe {
-		const pattern = readPattern(text, "on()");
-		if (typeof callback !== "function") throw invalidOption("callback", "a function", callback);
-		checkOptions("on", onOptions, ["signal", "once", "priority"]);
-		const { signal, once, priority = 0 } = onOptions;
-		checkNumber("priority", priority, { min: Number.MIN_SAFE_INTEGER, integer: false });
-		if (signal !== undefined && typeof (signal as Partial<AbortSignal>)?.addEventListener !== "function") {
-			throw invalidOption("signal", "an AbortSignal", signal);
-		}
-		if (signal?.aborted === true) return createUnsubscribe(() => undefined);
-		const target = once === true ? onlyOnce(callback, () => unsubscribe()) : callback;
-		const unsubscribe = registry.add({
-			pattern,
-			priority,
-			callback,
-			target: target as AnyCallback,
-			onEnd: () => stopListening?.(),
-		});
-		const stopListening = signal && onAbort(signal, unsubscribe);
-		return unsubscribe;
-	}
-
-	function handle(
-		text: string,
-		handler: AnyFunction,
-		handleOptions?: HandleOptions<never, never>,
-	): HandlerSubscription {
-		const pattern = readPattern(text, "handle()");
-		if (typeof handler !== "function") throw invalidOption("handler", "a function", handler);
-		const settings = readHandleOptions(handleOptions, handler.name || text);
-		const queue = new HandlerQueue(core, handler as never, settings, gate);
-		const unsubscribe = registry.add({
-			pattern,
-			priority: 0,
-			callback: handler,
-			target: queue,
-			onEnd: () => void queue.finished().then(() => queues.delete(queue)),
-		});
-		queues.add(queue);
-		return createHandlerSubscription(queue, unsubscribe);
-	}
-
-	function handlerStats(): DrainReport["handlers"] {
-		return [...queues].map((queue) => ({ name: queue.name, ...queue.stats() }));
+	function handlerStats(): ReturnType<Bus["stats"]>["handlers"] {
+		return [...subscriber.handlers].map((queue) => ({ name: queue.name, ...queue.stats() }));
 	}
 
 	function closeIntake(): void {
 		isOpen = false;
 		registry.forgetPlans();
+		streams.end();
+		waiter.close();
 	}
 
-	async function drain(drainOptions: { readonly timeoutMs?: number | undefined } = {}): Promise<DrainReport> {
-		checkOptions("drain", drainOptions, ["timeoutMs"]);
-		const { timeoutMs } = drainOptions;
-		checkDelayMs("timeoutMs", timeoutMs);
-		let timer: unknown;
-		let isLate = false;
-		const timeout = new Promise<void>((resolve) => {
-			if (timeoutMs === undefined) return;
-			timer = clock.setTimeout(() => {
-				isLate = true;
-				resolve();
-			}, timeoutMs);
-		});
-		const startedMs = clock.now();
-		// Again when who awaited the last emission has emitted anew meanwhile.
-		while (core.work.count > 0 && !isLate) await Promise.race([timeout, core.work.idle()]);
-		clock.clearTimeout(timer);
-		closeIntake();
-		const leftMs =
-			timeoutMs === undefined ? 2_147_483_647 : Math.max(0, timeoutMs - (clock.now() - startedMs));
-		await outbox?.close(leftMs);
-		return {
-			isDrained: core.work.count === 0,
-			left: core.work.count,
-			handlers: handlerStats().filter(({ running, queued }) => running + queued > 0),
-			deliveries: (await outbox?.countUnfinished()) ?? 0,
-		};
+	function cancelWaiting(): void {
+		dispatcher.cancelDelayed();
+		startHold.discard();
+		holds.discardAll();
 	}
+
+	const drainBus = (drainOptions: { readonly timeoutMs?: number | undefined } = {}) =>
+		drain(drainOptions, {
+			...{ work: core.work, clock, outbox, closeIntake, cancelWaiting, handlerStats },
+			flush() {
+				for (const queue of subscriber.handlers) queue.flush();
+			},
+		});
 
 	async function close(): Promise<void> {
 		closeIntake();
-		const reason = new CallhookError("ERR_CALLHOOK_STOPPED", "The bus was closed", { what: "bus" });
-		for (const queue of queues) queue.abort(reason);
-		queues.clear();
+		cancelWaiting();
+		subscriber.abort();
 		registry.clear();
 		await outbox?.close(0);
 		signals.close();
 	}
 
 	return {
-		on,
-		once: (text: string, callback: AnyFunction, onOptions?: Omit<OnOptions, "once">) =>
-			on(text, callback, { ...onOptions, once: true }),
+		on: (text: string, callback: AnyFunction, onOptions?: object) => subscriber.on(text, callback, onOptions),
+		once: (text: string, callback: AnyFunction, onOptions?: object) =>
+			subscriber.on(text, callback, { ...onOptions, once: true }),
 		off(text: string, callback: AnyFunction) {
 			checkName(text, "off()");
 			registry.remove(text, callback);
 		},
-		handle,
+		handle: (text: string, handler: AnyFunction, handleOptions?: HandleOptions<never, never>) =>
+			subscriber.handle(text, handler, handleOptions),
 		emit: (type: string, data: unknown, emitOptions?: EmitOptions) =>
-			dispatch(registry.channel(type), data, emitOptions),
+			dispatcher.dispatch(registry.channel(type), data, emitOptions),
 		emitter(type: string) {
 			checkOpen();
 			const channel = registry.bind(type);
-			return (data: unknown, emitOptions?: EmitOptions) => dispatch(channel, data, emitOptions);
+			return (data: unknown, emitOptions?: EmitOptions) => dispatcher.dispatch(channel, data, emitOptions);
 		},
+		waitFor: waiter.waitFor,
+		stream: streams.open,
+		hold: holds.hold,
+		release() {
+			if (dispatcher.holdAll === undefined) return;
+			checkOpen();
+			dispatcher.holdAll = undefined;
+			registry.forgetPlans();
+			startHold.release();
+		},
+		use: middleware.use,
+		deadLetters,
 		observe: signals.observe,
 		outbox: outbox?.door,
 		stats: () => ({ subscriptions: registry.counts(), handlers: handlerStats(), open: core.work.count }),
-		drain,
+		idle: () => core.work.idle(),
+		drain: drainBus,
 		close,
 		async [asyncDispose]() {
-			await drain();
+			await drainBus();
 			await close();
 		},
-	};
-}
-
-/** Ends the subscription before the first call and lets no second one through, nested emits included. */
-function onlyOnce(callback: AnyFunction, end: () => void): (data: never, event: never) => unknown {
-	let hasRun = false;
-	return (data, event) => {
-		if (hasRun) return undefined;
-		hasRun = true;
-		end();
-		return callback(data, event);
 	};
 }

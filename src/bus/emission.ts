@@ -1,13 +1,21 @@
-import type { BusEvent, EmitOptions } from "../event/index.ts";
-import { createDeferred, type Deferred, isThenable } from "../internal/deferred.ts";
+import { type BusEvent, copyEvent, type EmitOptions } from "../event/index.ts";
+import { createDeferred, isThenable } from "../internal/deferred.ts";
 import { createId } from "../internal/id.ts";
 import { isoTime } from "../internal/iso-time.ts";
+import type { Overflow } from "../lanes/index.ts";
+import { Details, Drop, Failure, outcomeOf } from "./emission-details.ts";
+import type { Metadata } from "./middleware.ts";
 import type { AnyCallback, Plan, QueuedEvent } from "./plan.ts";
-import { type ConsumerOutcome, createReport, type EmissionReport } from "./report.ts";
+import { createReport, type EmissionReport } from "./report.ts";
 
 /** One emit and the promises it has kept so far. Each promise is made only when asked for. */
 export interface Emission<Event extends BusEvent = BusEvent> {
 	readonly event: Event;
+	/**
+	 * Resolves once the queue of every handler has taken the event; at once where none is full. Rejects with
+	 * ERR_CALLHOOK_QUEUE_FULL where one refuses it. Await it to emit no faster than handlers work.
+	 */
+	readonly accepted: Promise<void>;
 	/**
 	 * Resolves once the outbox holds the event; at once where no outbox target takes its type. Rejects with the
 	 * store's error; when nobody asks for this promise, the error goes to `onError` only.
@@ -15,31 +23,8 @@ export interface Emission<Event extends BusEvent = BusEvent> {
 	readonly stored: Promise<void>;
 	/** Resolves with a report once every callback and handler has ended. Never rejects. */
 	readonly settled: Promise<EmissionReport<Event>>;
-}
-
-/** How a consumer failed; kept apart from anything a consumer may return. */
-class Failure {
-	readonly error: unknown;
-	constructor(error: unknown) {
-		this.error = error;
-	}
-}
-
-/** All of an emission that most emits never need; made when the first of it is. */
-class Details {
-	readonly options: EmitOptions | undefined;
-	id: string | undefined;
-	/** By consumer: what it returned, or its Failure; callbacks first, then handlers. */
-	results: unknown[] | undefined;
-	/** By handler: how often it ran, where that was not once. */
-	attempts: number[] | undefined;
-	failures = 0;
-	settled: Deferred<EmissionReport> | undefined;
-	stored: Promise<unknown> | undefined;
-
-	constructor(options: EmitOptions | undefined) {
-		this.options = options;
-	}
+	/** Takes an event back that is delayed or held; returns whether it still was. */
+	cancel(): boolean;
 }
 
 const noMetadata: BusEvent["metadata"] = Object.freeze({});
@@ -54,7 +39,7 @@ const noMetadata: BusEvent["metadata"] = Object.freeze({});
  */
 export class EmissionRecord implements Emission, QueuedEvent {
 	readonly data: unknown;
-	readonly #plan: Plan;
+	#plan: Plan;
 	/** When it was emitted, in milliseconds since the bus was made; `undefined` while the clock has not been read. */
 	#age: number | undefined;
 	/** Consumers that have begun and not ended. */
@@ -100,26 +85,33 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	get correlationId(): string | undefined {
-		return this.#details?.options?.correlationId;
+		return this.#details?.options?.correlationId ?? this.#details?.letGoOfCause().correlationId;
 	}
 
 	get causationId(): string | undefined {
-		return this.#details?.options?.causationId;
+		return this.#details?.options?.causationId ?? this.#details?.letGoOfCause().causationId;
 	}
 
 	get traceparent(): string | undefined {
-		return this.#details?.options?.traceparent;
+		return this.#details?.options?.traceparent ?? this.#details?.letGoOfCause().traceparent;
 	}
 
 	get metadata(): BusEvent["metadata"] {
-		return this.#details?.options?.metadata ?? noMetadata;
+		const details = this.#details;
+		return details?.metadata ?? details?.options?.metadata ?? noMetadata;
+	}
+
+	get idempotencyKey(): string | undefined {
+		return this.#details?.options?.idempotencyKey;
+	}
+	/** Metadata with what middleware added to it, if any did. */
+	get enrichedMetadata(): Metadata | undefined {
+		return this.#details?.metadata;
 	}
 
 	/** The event as a plain object; what `JSON.stringify` shows, and `console.log` in Node. */
 	toJSON(): BusEvent {
-		const { id, type, time, source, data, key, subject, correlationId, causationId, traceparent, metadata } =
-			this;
-		return { id, type, time, source, data, key, subject, correlationId, causationId, traceparent, metadata };
+		return copyEvent(this);
 	}
 
 	// ── The emission ──
@@ -128,6 +120,10 @@ export class EmissionRecord implements Emission, QueuedEvent {
 		// Whoever takes the event out may read its time at any later moment.
 		this.#stamp();
 		return this;
+	}
+
+	get accepted(): Promise<void> {
+		return this.#details?.whenAccepted() ?? Promise.resolve();
 	}
 
 	get stored(): Promise<void> {
@@ -146,9 +142,79 @@ export class EmissionRecord implements Emission, QueuedEvent {
 
 	// ── What happens to it ──
 
+	/** It was emitted by a consumer of that event. */
+	setCause(cause: BusEvent): void {
+		if (cause instanceof EmissionRecord) cause.#details?.letGoOfCause();
+		this.#ensureDetails().cause = cause;
+	}
+
+	addMetadata(metadata: Metadata): void {
+		this.#ensureDetails().metadata = Object.freeze({ ...this.metadata, ...metadata });
+	}
+
+	/** No consumer gets it. */
+	veto(): void {
+		this.#ensureDetails().state = "vetoed";
+		this.#plan.core.signals.send("event:vetoed", () => ({ event: this }));
+	}
+
+	/**
+	 * It will be delivered later: until then it is neither accepted nor stored nor settled. `leave` takes it out of where it
+	 * waits.
+	 */
+	wait(leave: () => void): void {
+		const details = this.#ensureDetails();
+		details.leave = leave;
+		// It was held before and is delayed now.
+		if (details.storing !== undefined) return;
+		this.#stamp();
+		this.#beginPending();
+		this.blockHandler();
+		details.storing = createDeferred();
+		details.stored = details.storing.promise;
+		void details.stored.catch(() => undefined);
+	}
+
+	/** The wait is over: it is delivered now, by the plan of today. */
+	deliver(plan: Plan, deliver: () => void): void {
+		this.#plan = plan;
+		const details = this.#ensureDetails();
+		details.leave = undefined;
+		try {
+			deliver();
+		} catch (error) {
+			details.storing?.reject(error);
+			throw error;
+		} finally {
+			this.#endWait();
+		}
+	}
+
+	/** The wait is over: it is not delivered at all. */
+	cancel(): boolean {
+		const details = this.#details;
+		const leave = details?.leave;
+		if (details === undefined || leave === undefined) return false;
+		leave();
+		details.leave = undefined;
+		details.state = "cancelled";
+		this.#endWait();
+		return true;
+	}
+
+	#endWait(): void {
+		this.#details?.storing?.resolve(undefined);
+		this.unblockHandler();
+		this.#endPending();
+	}
+
 	/** Runs the callbacks in order; one that throws or rejects spares the others. */
 	runCallbacks(callbacks: Plan["callbacks"], data: unknown): void {
 		const count = callbacks.length;
+		if (count === 0) return;
+		const { causes } = this.#plan.core;
+		const { onStack } = causes;
+		causes.onStack = this;
 		let index = 0;
 		while (index < count) {
 			// One `try` around the loop, entered again behind a callback that threw.
@@ -162,6 +228,7 @@ export class EmissionRecord implements Emission, QueuedEvent {
 				index++;
 			}
 		}
+		causes.onStack = onStack;
 	}
 
 	beginHandler(): void {
@@ -177,9 +244,27 @@ export class EmissionRecord implements Emission, QueuedEvent {
 		this.#endHandler(index, new Failure(error), attempts);
 	}
 
+	dropHandler(index: number, overflow: Overflow): void {
+		this.#endHandler(index, new Drop(overflow), 0);
+	}
+
+	blockHandler(): void {
+		this.#ensureDetails().block();
+	}
+
+	unblockHandler(): void {
+		this.#ensureDetails().unblock();
+	}
+
+	refuseHandler(error: Error): void {
+		this.#ensureDetails().refuse(error);
+	}
+
 	/** The outbox promised to keep the event. */
 	setStored(stored: Promise<unknown>): void {
-		this.#ensureDetails().stored = stored;
+		const details = this.#ensureDetails();
+		if (details.storing === undefined) details.stored = stored;
+		else details.storing.resolve(stored);
 	}
 
 	#endHandler(index: number, result: unknown, attempts: number): void {
@@ -250,9 +335,10 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	#report(): EmissionReport {
-		const { failures, results, attempts } = this.#ensureDetails();
+		const { failures, results, attempts, state } = this.#ensureDetails();
+		if (state !== "delivered") return createReport(this, state, 0, () => []);
 		const { patterns, handlers } = this.#plan;
-		return createReport(this, failures, () => [
+		return createReport(this, state, failures, () => [
 			...patterns.map((name, index) => outcomeOf("callback", name, 1, results?.[index])),
 			...handlers.map(({ name }, index) =>
 				outcomeOf("handler", name, attempts?.[index] ?? 1, results?.[patterns.length + index]),
@@ -264,14 +350,3 @@ export class EmissionRecord implements Emission, QueuedEvent {
 Object.defineProperty(EmissionRecord.prototype, Symbol.for("nodejs.util.inspect.custom"), {
 	value: EmissionRecord.prototype.toJSON,
 });
-
-function outcomeOf(
-	kind: ConsumerOutcome["kind"],
-	name: string,
-	attempts: number,
-	result: unknown,
-): ConsumerOutcome {
-	return result instanceof Failure
-		? { kind, name, attempts, status: "rejected", error: result.error }
-		: { kind, name, attempts, status: "fulfilled", value: result };
-}

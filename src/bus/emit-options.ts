@@ -1,7 +1,7 @@
 import { CallhookError } from "../errors.ts";
 import type { EmitOptions } from "../event/index.ts";
 import { isMessageId } from "../internal/message-id.ts";
-import { checkOptions, invalidOption } from "../internal/options.ts";
+import { checkDelayMs, checkOptions, invalidOption } from "../internal/options.ts";
 import type { Plan } from "./plan.ts";
 
 const textOptions = [
@@ -12,7 +12,7 @@ const textOptions = [
 	"traceparent",
 	"idempotencyKey",
 ] as const;
-const knownOptions: readonly string[] = ["id", "time", "metadata", ...textOptions];
+const knownOptions: readonly string[] = ["id", "time", "metadata", "delayMs", "at", ...textOptions];
 
 const startsAsTime = /^\d{4}-\d{2}-\d{2}T/i;
 
@@ -25,6 +25,13 @@ export function checkEmitOptions(options: EmitOptions): void {
 	}
 	if (time !== undefined && !isTime(time)) {
 		throw invalidOption("time", "a Date, a time in RFC 3339 or milliseconds since 1970", time);
+	}
+	checkDelayMs("delayMs", options.delayMs);
+	if (options.at !== undefined && !isTime(options.at)) {
+		throw invalidOption("at", "a Date, a time in RFC 3339 or milliseconds since 1970", options.at);
+	}
+	if (options.at !== undefined && options.delayMs !== undefined) {
+		throw invalidOption("at", "left out where delayMs is given", options.at);
 	}
 	if (
 		metadata !== undefined &&

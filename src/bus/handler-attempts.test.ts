@@ -183,7 +183,7 @@ describe("handle() - retry", () => {
 			{ kind: "handler", name: "stubborn", attempts: 3, status: "fulfilled", value: "third time" },
 		]);
 		expect(onError).not.toHaveBeenCalled();
-		expect(jobs.stats()).toEqual({ succeeded: 1, failed: 0, retried: 2, running: 0, queued: 0 });
+		expect(jobs.stats()).toEqual({ succeeded: 1, failed: 0, retried: 2, dropped: 0, running: 0, queued: 0 });
 	});
 
 	test("gives up after its last attempt, with that attempt's error, reported once", async () => {
@@ -205,7 +205,7 @@ describe("handle() - retry", () => {
 		expect(outcomes).toEqual([{ kind: "handler", name: "hopeless", attempts: 3, status: "rejected", error }]);
 		const { event } = emission;
 		expect(onError.mock.calls).toEqual([[error, { source: "handler", name: "hopeless", event }]]);
-		expect(jobs.stats()).toEqual({ succeeded: 0, failed: 1, retried: 2, running: 0, queued: 0 });
+		expect(jobs.stats()).toEqual({ succeeded: 0, failed: 1, retried: 2, dropped: 0, running: 0, queued: 0 });
 		expect(clock.timers).toBe(0);
 	});
 

@@ -7,6 +7,14 @@ import {
 	checkOptions,
 	invalidOption,
 } from "../internal/options.ts";
+import {
+	type BatchBounds,
+	type BatchOptions,
+	overflows,
+	type QueueBounds,
+	type QueueOptions,
+	type RateLimit,
+} from "../lanes/index.ts";
 
 /** How a handler repeats failed attempts. */
 export interface RetryOptions {
@@ -39,6 +47,18 @@ export interface HandleOptions<Data = unknown, Event extends BusEvent = BusEvent
 	readonly timeoutMs?: number | undefined;
 	/** Default: one attempt. Between attempts the key is held, the slot is not. */
 	readonly retry?: RetryOptions | undefined;
+	/** Bounds what waits. Default: no limit. */
+	readonly queue?: QueueOptions | undefined;
+	/** At most so many attempts start in any so many milliseconds. Default: no limit. */
+	readonly rateLimit?: RateLimit | undefined;
+}
+
+/** How a handler of batches runs: `concurrency`, `timeoutMs` and `rateLimit` are about batches, `queue` is about events. */
+export interface BatchHandleOptions extends Omit<HandleOptions, "key"> {
+	/** The handler gets lists: the data of several events, and a context with all of them. */
+	readonly batch: BatchOptions;
+	/** A batch holds events of many keys. */
+	readonly key?: undefined;
 }
 
 /** Handler options that were checked and have their defaults. */
@@ -50,25 +70,40 @@ export interface HandlerSettings {
 	readonly attempts: number;
 	readonly backoff: Backoff;
 	readonly when: ((error: unknown) => boolean) | undefined;
+	readonly queue: QueueBounds | undefined;
+	readonly rateLimit: RateLimit | undefined;
+	readonly batch: BatchBounds | undefined;
 }
+
+const knownOptions: readonly (keyof BatchHandleOptions)[] = [
+	...(["name", "concurrency", "key", "timeoutMs", "retry", "queue", "rateLimit", "batch"] as const),
+];
 
 /** Checks handler options; throws ERR_CALLHOOK_INVALID_OPTION. */
 export function readHandleOptions(
-	options: HandleOptions<never, never> | undefined,
+	options: HandleOptions<never, never> | BatchHandleOptions | undefined,
 	fallbackName: string,
 ): HandlerSettings {
-	checkOptions("handle", options, ["name", "concurrency", "key", "timeoutMs", "retry"]);
+	checkOptions("handle", options, knownOptions);
 	const {
 		name = fallbackName,
 		concurrency = Number.POSITIVE_INFINITY,
 		key,
 		timeoutMs,
 		retry,
-	} = options ?? {};
+		queue,
+		rateLimit,
+		batch,
+	} = (options ?? {}) as HandleOptions<never, never> & Partial<Pick<BatchHandleOptions, "batch">>;
 	checkName(name, "handle()", "handler name");
 	checkNumber("concurrency", concurrency, { min: 1, infinity: true });
 	checkFunction("key", key);
 	checkDelayMs("timeoutMs", timeoutMs, 1);
+	const limits = {
+		queue: readQueue(queue, key !== undefined),
+		rateLimit: readRateLimit(rateLimit),
+		batch: readBatch(batch, key !== undefined),
+	};
 	checkOptions("retry", retry, ["attempts", "minDelayMs", "maxDelayMs", "factor", "jitter", "when"]);
 	const {
 		attempts = 5,
@@ -95,5 +130,46 @@ export function readHandleOptions(
 		attempts: retry === undefined ? 1 : attempts,
 		backoff: { minDelayMs, maxDelayMs, factor, jitter },
 		when,
+		...limits,
 	};
+}
+
+function readQueue(queue: QueueOptions | undefined, hasKey: boolean): QueueBounds | undefined {
+	if (queue === undefined) return undefined;
+	checkOptions("queue", queue, ["limit", "overflow"]);
+	const { limit, overflow = "block" } = queue;
+	checkGiven("queue.limit", limit);
+	checkNumber("queue.limit", limit, { min: 1 });
+	if (!overflows.includes(overflow))
+		throw invalidOption("queue.overflow", `one of ${overflows.join(", ")}`, overflow);
+	if (overflow === "coalesce" && !hasKey) {
+		throw invalidOption("key", "given, since events coalesce by their key", undefined);
+	}
+	return { limit, overflow };
+}
+
+function readRateLimit(rateLimit: RateLimit | undefined): RateLimit | undefined {
+	if (rateLimit === undefined) return undefined;
+	checkOptions("rateLimit", rateLimit, ["count", "perMs"]);
+	const { count, perMs } = rateLimit;
+	checkGiven("rateLimit.count", count);
+	checkNumber("rateLimit.count", count, { min: 1 });
+	checkGiven("rateLimit.perMs", perMs);
+	checkDelayMs("rateLimit.perMs", perMs, 1);
+	return { count, perMs };
+}
+
+function readBatch(batch: BatchOptions | undefined, hasKey: boolean): BatchBounds | undefined {
+	if (batch === undefined) return undefined;
+	checkOptions("batch", batch, ["size", "waitMs"]);
+	const { size, waitMs = 20 } = batch;
+	checkGiven("batch.size", size);
+	checkNumber("batch.size", size, { min: 1, max: 100_000 });
+	checkDelayMs("batch.waitMs", waitMs);
+	if (hasKey) throw invalidOption("key", "left out, since a batch holds events of many keys", "a function");
+	return { size, waitMs };
+}
+
+function checkGiven(option: string, value: unknown): void {
+	if (value === undefined) throw invalidOption(option, "a whole number", value);
 }

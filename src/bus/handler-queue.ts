@@ -1,214 +1,222 @@
-import { CallhookError } from "../errors.ts";
-import type { BusEvent } from "../event/index.ts";
-import type { AsyncScope } from "../internal/async-scope.ts";
-import { backoffDelayMs } from "../internal/backoff.ts";
-import { isThenable } from "../internal/deferred.ts";
+import type { CallhookError } from "../errors.ts";
+import { type AsyncScope, openAsyncScope } from "../internal/async-scope.ts";
 import { invalidOption } from "../internal/options.ts";
-import { createLanes, type Gate, type LaneJob, type Lanes, type RunVerdict } from "../lanes/index.ts";
-import { Attempt, type AttemptHost, type HandlerContext } from "./attempt.ts";
+import {
+	type Collector,
+	createCollector,
+	createIntake,
+	createLanes,
+	type Gate,
+	type Intake,
+	type Lanes,
+	type RunVerdict,
+} from "../lanes/index.ts";
 import type { BusCore } from "./core.ts";
 import type { HandlerSettings } from "./handler-options.ts";
+import { Batch, Job } from "./job.ts";
+import { JobOutcomes } from "./job-outcomes.ts";
+import { type HandlerFunction, JobRunner, jobsOf } from "./job-runner.ts";
 import type { EventQueue, QueuedEvent } from "./plan.ts";
 
 /** What a handler has done so far. */
 export interface HandlerStats {
 	readonly succeeded: number;
-	/** Given up after the last attempt, or stopped. */
+	/** Given up after the last attempt, refused by a full queue, or stopped. */
 	readonly failed: number;
 	/** Attempts beyond the first. */
 	readonly retried: number;
+	/** Events that a full queue refused or let go, and those whose place a newer one of their key took. */
+	readonly dropped: number;
+	/** Attempts that run now. */
 	readonly running: number;
-	/** Queued, behind another event of their key, or waiting for a retry. */
+	/** Events that wait: queued, behind another of their key, for a batch, for a retry, or outside a full queue. */
 	readonly queued: number;
 }
 
-type HandlerFunction = (data: unknown, context: HandlerContext) => unknown;
-
-/** An event on its way through one handler. */
-interface Job extends LaneJob {
-	readonly event: QueuedEvent;
-	/** The handler's place in the plan of the event's type. */
-	readonly index: number;
-	/** The AsyncLocalStorage context of the emit, which p-queue would lose. */
-	readonly scope: AsyncScope;
-	attempts: number;
-}
-
-/** The jobs of one handler: limits, attempts, time limits and retries. */
+/** The events of one handler, from `emit` to their outcome. */
 export class HandlerQueue implements EventQueue {
 	readonly name: string;
 	readonly #core: BusCore;
-	readonly #handler: HandlerFunction;
 	readonly #settings: HandlerSettings;
-	readonly #lanes: Lanes<Job>;
-	readonly #host: AttemptHost = { watched: new Set(), stopReason: undefined };
-	#running = 0;
-	#succeeded = 0;
-	#failed = 0;
-	#retried = 0;
+	readonly #outcomes: JobOutcomes;
+	readonly #runner: JobRunner;
+	readonly #lanes: Lanes<Job | Batch>;
+	readonly #collector: Collector<Job> | undefined;
+	readonly #intake: Intake<Job> | undefined;
+	/** It takes no more events. */
+	isEnding = false;
+	/** Events inside the queue that do not run. */
+	#waiting = 0;
 
 	constructor(core: BusCore, handler: HandlerFunction, settings: HandlerSettings, gate: Gate | undefined) {
-		this.name = settings.name;
+		const { name, concurrency, rateLimit, batch } = settings;
+		this.name = name;
 		this.#core = core;
-		this.#handler = handler;
 		this.#settings = settings;
-		this.#lanes = createLanes({
-			concurrency: settings.concurrency,
-			gate,
-			clock: core.clock,
-			run: (job) => this.#run(job),
-			mayRunAgain: (job) => this.#mayRunAgain(job),
+		this.#outcomes = new JobOutcomes(core, name);
+		this.#runner = new JobRunner(core, handler, settings, this.#outcomes);
+		this.#lanes = createLanes<Job | Batch>({
+			...{ concurrency, gate, rateLimit, clock: core.clock },
+			run: (work) => this.#run(work),
+			mayRunAgain: (work) => this.#mayRunAgain(work),
 		});
+		this.#collector =
+			batch && createCollector(batch, core.clock, (jobs) => this.#lanes.push(new Batch(jobs)));
+		this.#intake = this.#createIntake();
+		core.causes.prepare();
 	}
 
-	get lanes(): Pick<Lanes<never>, "size" | "pause" | "resume" | "idle"> {
+	/** Events that wait. */
+	get size(): number {
+		return this.#waiting + (this.#intake?.blocked ?? 0);
+	}
+
+	get lanes(): Pick<Lanes<never>, "pause" | "resume"> {
 		return this.#lanes;
 	}
 
 	stats(): HandlerStats {
-		return {
-			succeeded: this.#succeeded,
-			failed: this.#failed,
-			retried: this.#retried,
-			running: this.#running,
-			queued: this.#lanes.size,
-		};
+		const { succeeded, failed, retried, dropped } = this.#outcomes;
+		return { succeeded, failed, retried, dropped, running: this.#runner.running, queued: this.size };
 	}
 
 	enqueue(event: QueuedEvent, index: number, scope: AsyncScope): void {
-		event.beginHandler();
+		this.#outcomes.begin(event);
 		let lane: string | undefined;
 		try {
 			lane = this.#laneOf(event);
-			// A callback of this very emit, or the key function, has closed the bus.
-			if (this.#host.stopReason !== undefined) throw this.#host.stopReason;
 		} catch (error) {
-			this.#giveUp({ event, index, scope, lane, attempts: 0 }, error);
+			this.#outcomes.giveUp(new Job(event, index, scope, undefined), error);
 			return;
 		}
-		this.#lanes.push({ event, index, scope, lane, attempts: 0 });
+		const job = new Job(event, index, scope, lane);
+		const { stopReason } = this.#runner.host;
+		// A callback of this very emit, or the key function, has closed the bus.
+		if (stopReason !== undefined) this.#outcomes.fail(job, stopReason);
+		else if (this.#intake === undefined) this.#admit(job);
+		else this.#intake.push(job, this.#core.causes.isInHandler());
+	}
+
+	/** Takes an event again that it gave up. */
+	requeue(event: QueuedEvent): void {
+		// No plan has a place for it.
+		this.enqueue(event, -1, openAsyncScope());
+	}
+
+	/** Resolves once no event waits or runs. */
+	idle(): Promise<void> {
+		return this.#outcomes.open.idle();
+	}
+
+	/** Starts the batch that waits to be full. */
+	flush(): void {
+		this.#collector?.flush();
 	}
 
 	/** Resolves once it has nothing left, an event of the emit in progress included. */
 	async finished(): Promise<void> {
+		this.isEnding = true;
 		await Promise.resolve();
-		await this.#lanes.idle();
+		this.flush();
+		await this.idle();
 	}
 
-	/** Gives up everything that is queued and fires the signals of what runs. */
+	/** Gives up everything that waits and fires the signals of what runs. */
 	abort(reason: CallhookError): void {
-		this.#host.stopReason = reason;
-		for (const attempt of this.#host.watched) attempt.stop(reason);
-		for (const job of this.#lanes.clear()) this.#giveUp(job, reason);
+		const { host } = this.#runner;
+		host.stopReason = reason;
+		for (const attempt of host.watched) attempt.stop(reason);
+		const waiting = this.#lanes.clear().flatMap(jobsOf);
+		waiting.push(...(this.#collector?.clear() ?? []), ...(this.#intake?.clear() ?? []));
+		this.#waiting = 0;
+		for (const job of waiting) this.#outcomes.fail(job, reason);
+	}
+
+	#createIntake(): Intake<Job> | undefined {
+		const { queue } = this.#settings;
+		if (queue === undefined) return undefined;
+		const { limit, overflow } = queue;
+		return createIntake<Job>(queue, {
+			size: () => this.#waiting,
+			admit: (job) => this.#admit(job),
+			remove: (job) => this.#remove(job),
+			keyOf: ({ lane }) => lane,
+			replace: (waiting, newer) => this.#replace(waiting, newer),
+			onBlocked(job) {
+				job.isOutside = true;
+				job.event.blockHandler();
+			},
+			onUnblocked(job) {
+				job.isOutside = false;
+				job.event.unblockHandler();
+			},
+			onExceeded: ({ event }) => {
+				const info = { event, handler: this.name, limit, queued: this.size + 1 };
+				this.#core.signals.send("handler:exceeded", () => info);
+			},
+			onDropped: ({ event, index }) => this.#outcomes.drop(event, index, overflow),
+			onRejected: (job) => this.#outcomes.reject(job, limit),
+		});
+	}
+
+	#admit(job: Job): void {
+		this.#waiting++;
+		if (this.#collector === undefined) this.#lanes.push(job);
+		else this.#collector.add(job);
+	}
+
+	/** Takes out a job that has not started. */
+	#remove(job: Job): void {
+		this.#waiting--;
+		const { batch } = job;
+		if (batch === undefined) {
+			if (this.#collector === undefined) this.#lanes.remove(job);
+			else this.#collector.remove(job);
+			return;
+		}
+		batch.jobs = batch.jobs.filter((other) => other !== job);
+		if (batch.jobs.length === 0) this.#lanes.remove(batch);
+	}
+
+	/** A newer event takes the place of one of its key that waits. */
+	#replace(waiting: Job, { event, index, scope }: Job): void {
+		const { event: older, index: olderIndex } = waiting;
+		waiting.event = event;
+		waiting.index = index;
+		waiting.scope = scope;
+		if (waiting.isOutside) {
+			event.blockHandler();
+			older.unblockHandler();
+		}
+		this.#outcomes.drop(older, olderIndex, "coalesce");
+	}
+
+	#run(work: Job | Batch): RunVerdict | Promise<RunVerdict> {
+		if (work instanceof Batch) {
+			this.#waiting -= work.jobs.length;
+			for (const job of work.jobs) this.#intake?.started(job);
+		} else {
+			this.#waiting--;
+			this.#intake?.started(work);
+		}
+		return this.#runner.run(work);
+	}
+
+	/** The bus may have closed since the attempt failed, before its job waited where `abort` finds it. */
+	#mayRunAgain(work: Job | Batch): boolean {
+		const { stopReason } = this.#runner.host;
+		const jobs = jobsOf(work);
+		if (stopReason === undefined) {
+			this.#waiting += jobs.length;
+			return true;
+		}
+		for (const job of jobs) this.#outcomes.fail(job, stopReason);
+		return false;
 	}
 
 	#laneOf(event: QueuedEvent): string | undefined {
 		const key = this.#settings.key?.(event.data, event);
 		if (key === undefined || typeof key === "string") return key;
 		throw invalidOption("key", "a function that returns a string or undefined", key);
-	}
-
-	#run(job: Job): RunVerdict | Promise<RunVerdict> {
-		const attempt = new Attempt(job.event, ++job.attempts, this.#host);
-		this.#running++;
-		const timer = this.#startTimer(job, attempt);
-		let result: unknown;
-		let isPending: boolean;
-		try {
-			result = job.scope.runInAsyncScope(this.#handler, undefined, job.event.data, attempt);
-			isPending = isThenable(result);
-		} catch (error) {
-			return this.#endAttempt(job, attempt, timer, true, error);
-		}
-		if (!isPending) return this.#endAttempt(job, attempt, timer, false, result);
-		return Promise.resolve(result).then(
-			(value) => this.#endAttempt(job, attempt, timer, false, value),
-			(error) => this.#endAttempt(job, attempt, timer, true, error),
-		);
-	}
-
-	#startTimer(job: Job, attempt: Attempt): unknown {
-		const { timeoutMs } = this.#settings;
-		if (timeoutMs === undefined) return undefined;
-		return this.#core.clock.setTimeout(() => {
-			const message = `Handler "${this.name}" took longer than ${timeoutMs} ms`;
-			attempt.abort(new CallhookError("ERR_CALLHOOK_TIMEOUT", message, { timeoutMs }));
-			const info = { event: job.event, handler: this.name, attempt: attempt.attempt, timeoutMs };
-			this.#core.signals.send("handler:timeout", () => info);
-		}, timeoutMs);
-	}
-
-	/** The function has really settled: only now may its slot and its lane be free. */
-	#endAttempt(job: Job, attempt: Attempt, timer: unknown, hasFailed: boolean, result: unknown): RunVerdict {
-		this.#running--;
-		attempt.end();
-		if (timer !== undefined) this.#core.clock.clearTimeout(timer);
-		// An attempt that timed out has failed, whatever the function came back with.
-		if (attempt.abortReason !== undefined) {
-			return this.#retryOrGiveUp(job, attempt.abortReason);
-		}
-		if (hasFailed) return this.#retryOrGiveUp(job, result);
-		this.#succeeded++;
-		this.#core.signals.send("handler:succeeded", () => ({
-			event: job.event,
-			handler: this.name,
-			attempts: job.attempts,
-		}));
-		job.event.completeHandler(job.index, result, job.attempts);
-		return undefined;
-	}
-
-	#retryOrGiveUp(job: Job, error: unknown): RunVerdict {
-		if (
-			job.attempts >= this.#settings.attempts ||
-			this.#host.stopReason !== undefined ||
-			!this.#isWorthRetry(job, error)
-		) {
-			this.#giveUp(job, error);
-			return undefined;
-		}
-		this.#retried++;
-		const delayMs = backoffDelayMs(this.#settings.backoff, job.attempts, Math.random());
-		this.#core.signals.send("handler:retry", () => ({
-			event: job.event,
-			handler: this.name,
-			attempt: job.attempts,
-			delayMs,
-			error,
-		}));
-		return delayMs;
-	}
-
-	#isWorthRetry(job: Job, error: unknown): boolean {
-		try {
-			return this.#settings.when?.(error) ?? true;
-		} catch (whenError) {
-			this.#report(whenError, job.event);
-			return false;
-		}
-	}
-
-	/** The bus may have closed since the attempt failed, before its job waited where `abort` finds it. */
-	#mayRunAgain(job: Job): boolean {
-		const { stopReason } = this.#host;
-		if (stopReason === undefined) return true;
-		this.#giveUp(job, stopReason);
-		return false;
-	}
-
-	#giveUp(job: Job, error: unknown): void {
-		this.#failed++;
-		this.#core.signals.send("handler:failed", () => ({
-			event: job.event,
-			handler: this.name,
-			attempts: job.attempts,
-			error,
-		}));
-		this.#report(error, job.event);
-		job.event.failHandler(job.index, error, job.attempts);
-	}
-
-	#report(error: unknown, event: BusEvent): void {
-		this.#core.report(error, { source: "handler", name: this.name, event });
 	}
 }

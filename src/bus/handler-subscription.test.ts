@@ -140,7 +140,7 @@ describe("HandlerSubscription - size and pending", () => {
 		runs[2]!.resolve(undefined);
 		await clock.advance(0);
 		expect([jobs.size, jobs.pending]).toEqual([3, 1]);
-		expect(jobs.stats()).toEqual({ succeeded: 2, failed: 0, retried: 1, running: 1, queued: 3 });
+		expect(jobs.stats()).toEqual({ succeeded: 2, failed: 0, retried: 1, dropped: 0, running: 1, queued: 3 });
 	});
 });
 
@@ -249,7 +249,7 @@ describe("bus.stats()", () => {
 		bus.emit("job", { id: 1 });
 		bus.emit("other", { id: 2 });
 		await clock.advance(0);
-		const none = { succeeded: 0, failed: 0, retried: 0 };
+		const none = { succeeded: 0, failed: 0, retried: 0, dropped: 0 };
 		expect(bus.stats()).toEqual({
 			subscriptions: { job: 2, "*": 1 },
 			handlers: [{ name: "handler", ...none, running: 1, queued: 1 }],

@@ -37,14 +37,14 @@ export function createHandlerSubscription(
 	return {
 		name: queue.name,
 		get size() {
-			return lanes.size;
+			return queue.size;
 		},
 		get pending() {
 			return queue.stats().running;
 		},
 		pause: () => lanes.pause(),
 		resume: () => lanes.resume(),
-		idle: () => lanes.idle(),
+		idle: () => queue.idle(),
 		stop,
 		stats: () => queue.stats(),
 		[asyncDispose]: stop,

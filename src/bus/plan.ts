@@ -1,5 +1,6 @@
 import type { BusEvent, EventDefinition } from "../event/index.ts";
 import type { AsyncScope } from "../internal/async-scope.ts";
+import type { Overflow } from "../lanes/index.ts";
 import type { BusCore } from "./core.ts";
 
 /** A callback as it is called: without types, which the registration has checked. */
@@ -15,12 +16,19 @@ export interface Plan {
 	/** The pattern of each callback. */
 	readonly patterns: readonly string[];
 	readonly handlers: readonly EventQueue[];
+	/** Who only looks at events, such as streams; never part of a report. */
+	readonly taps: readonly Tap[];
 	/** The outbox targets that take this type. */
 	readonly outboxTargets: readonly string[];
 	/** Whether the clock is read during emit. `Date.now()` costs 45 ns, more than all the rest of an emit. */
 	readonly isStamped: boolean;
 	/** Whether an emit only has to run callbacks that need not know when it was. */
 	readonly isPlain: boolean;
+}
+
+/** Looks at events as they pass. Must not throw. */
+export interface Tap {
+	take(event: BusEvent): void;
 }
 
 /** Where the events of one handler wait and run. */
@@ -36,4 +44,12 @@ export interface QueuedEvent extends BusEvent {
 	beginHandler(): void;
 	completeHandler(index: number, value: unknown, attempts: number): void;
 	failHandler(index: number, error: unknown, attempts: number): void;
+	/** A full queue did not keep it. */
+	dropHandler(index: number, overflow: Overflow): void;
+	/** It waits outside a full queue. */
+	blockHandler(): void;
+	/** It waits outside no more: it was let in, or given up. */
+	unblockHandler(): void;
+	/** A full queue refuses it. */
+	refuseHandler(error: Error): void;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { createPattern } from "../event/index.ts";
 import { fakeClock } from "../testing/index.ts";
+import { Causes } from "./causes.ts";
 import { OpenWork } from "./core.ts";
 import { createBus } from "./create-bus.ts";
 import { createRegistry } from "./registry.ts";
@@ -14,6 +15,9 @@ function setup() {
 		signals: createSignals(() => undefined),
 		work: new OpenWork(),
 		report: () => undefined,
+		causes: new Causes(false),
+		deadLetters: {} as never,
+		handlerMiddleware: [],
 	};
 	const checkType = vi.fn<(type: string) => void>();
 	const registry = createRegistry({
@@ -21,6 +25,8 @@ function setup() {
 		checkType,
 		definitionOf: () => undefined,
 		outboxTargetsOf: () => [],
+		isGuarded: () => false,
+		onAdd: () => undefined,
 	});
 	const add = (text: string) =>
 		registry.add({

@@ -1,7 +1,7 @@
 import { EventEmitter } from "eventemitter3";
 import type { EventDefinition, Pattern } from "../event/index.ts";
 import type { BusCore } from "./core.ts";
-import type { AnyCallback, EventQueue, Plan } from "./plan.ts";
+import type { AnyCallback, EventQueue, Plan, Tap } from "./plan.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 /** One registration, of a callback or of a handler. */
@@ -12,8 +12,8 @@ interface Subscription {
 	readonly order: number;
 	/** What the user passed, for `off`. */
 	readonly callback: unknown;
-	/** What to do for an event: call this in line, or queue it there. */
-	readonly target: AnyCallback | EventQueue;
+	/** What to do for an event: call this in line, queue it there, or show it to that. */
+	readonly target: AnyCallback | EventQueue | Tap;
 	/** Called when the registration has ended, however that came. */
 	readonly onEnd?: () => void;
 }
@@ -52,6 +52,10 @@ export interface BusFacts {
 	checkType(type: string): void;
 	definitionOf(type: string): EventDefinition | undefined;
 	outboxTargetsOf(type: string): readonly string[];
+	/** Whether something is around every emit: middleware, or a hold. */
+	isGuarded(): boolean;
+	/** A pattern has one subscription more. */
+	onAdd(pattern: string, count: number): void;
 }
 
 // An application with generated type names must not grow the table without end.
@@ -92,21 +96,25 @@ export function createRegistry(facts: BusFacts): Registry {
 		const callbacks: AnyCallback[] = [];
 		const patterns: string[] = [];
 		const handlers: EventQueue[] = [];
+		const taps: Tap[] = [];
 		for (const { target, pattern } of matching) {
 			if (typeof target === "function") {
 				callbacks.push(target);
 				patterns.push(pattern.text);
-			} else {
+			} else if ("enqueue" in target) {
 				handlers.push(target);
+			} else {
+				taps.push(target);
 			}
 		}
 		const definition = facts.definitionOf(type);
 		// A callback declared as `(data) => …` never sees the event, so the event's time can wait until it is read.
 		const isStamped =
-			handlers.length > 0 || outboxTargets.length > 0 || callbacks.some((callback) => callback.length !== 1);
-		const isPlain = definition === undefined && !isStamped;
+			handlers.length + taps.length + outboxTargets.length > 0 ||
+			callbacks.some((callback) => callback.length !== 1);
+		const isPlain = definition === undefined && !isStamped && !facts.isGuarded();
 		const { core } = facts;
-		return { core, type, definition, callbacks, patterns, handlers, outboxTargets, isStamped, isPlain };
+		return { core, type, definition, callbacks, patterns, handlers, taps, outboxTargets, isStamped, isPlain };
 	}
 
 	function channelOf(type: string): Channel {
@@ -156,6 +164,7 @@ export function createRegistry(facts: BusFacts): Registry {
 			registrations.on(pattern.text, unsubscribe);
 			if (!pattern.isExact) wildcards.set(pattern.text, pattern);
 			invalidate(pattern);
+			facts.onAdd(pattern.text, registrations.listenerCount(pattern.text));
 			return unsubscribe;
 		},
 		remove(pattern, callback) {

@@ -1,5 +1,6 @@
 import { CallhookError } from "../errors.ts";
 import type { BusEvent } from "../event/index.ts";
+import type { Overflow } from "../lanes/index.ts";
 
 /** How one consumer ended. */
 export type ConsumerOutcome = {
@@ -11,14 +12,21 @@ export type ConsumerOutcome = {
 } & (
 	| { readonly status: "fulfilled"; readonly value: unknown }
 	| { readonly status: "rejected"; readonly error: unknown }
+	/** A full queue let it go, as its `overflow` says; no failure. */
+	| { readonly status: "dropped"; readonly overflow: Overflow }
 );
 
 /** What became of an event in this process, once all callbacks and handlers have ended. */
 export interface EmissionReport<Event extends BusEvent = BusEvent> {
 	readonly event: Event;
+	/**
+	 * `vetoed`: a middleware around `emit` kept it from every consumer; `cancelled`: it was cancelled or discarded while it
+	 * waited to be delivered.
+	 */
+	readonly state: "delivered" | "vetoed" | "cancelled";
 	/** One entry for each consumer: callbacks in the order they ran, then handlers. */
 	readonly outcomes: readonly ConsumerOutcome[];
-	/** Whether every consumer succeeded. */
+	/** Whether no consumer failed. */
 	readonly ok: boolean;
 	/** The outcomes with status `rejected`. */
 	readonly failed: readonly (ConsumerOutcome & { readonly status: "rejected" })[];
@@ -29,20 +37,28 @@ export interface EmissionReport<Event extends BusEvent = BusEvent> {
 /** Makes a report; the outcomes are put together only when somebody reads them. */
 export function createReport(
 	event: BusEvent,
+	state: EmissionReport["state"],
 	failures: number,
 	readOutcomes: () => readonly ConsumerOutcome[],
 ): EmissionReport {
-	return new LazyReport(event, failures, readOutcomes);
+	return new LazyReport(event, state, failures, readOutcomes);
 }
 
 class LazyReport implements EmissionReport {
 	readonly event: BusEvent;
+	readonly state: EmissionReport["state"];
 	readonly ok: boolean;
 	readonly #readOutcomes: () => readonly ConsumerOutcome[];
 	#outcomes: readonly ConsumerOutcome[] | undefined;
 
-	constructor(event: BusEvent, failures: number, readOutcomes: () => readonly ConsumerOutcome[]) {
+	constructor(
+		event: BusEvent,
+		state: EmissionReport["state"],
+		failures: number,
+		readOutcomes: () => readonly ConsumerOutcome[],
+	) {
 		this.event = event;
+		this.state = state;
 		this.ok = failures === 0;
 		this.#readOutcomes = readOutcomes;
 	}

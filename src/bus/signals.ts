@@ -2,11 +2,31 @@ import { EventEmitter } from "eventemitter3";
 import type { BusEvent } from "../event/index.ts";
 import { isThenable } from "../internal/deferred.ts";
 import { invalidOption } from "../internal/options.ts";
+import type { Overflow } from "../lanes/index.ts";
 import type { OutboxSignals } from "../outbox/ports.ts";
+import type { DeadLetter } from "./dead-letters.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 /** The lifecycle signals of a bus, `noun:phase`, and what each tells its observers. */
 export interface LifecycleSignals extends OutboxSignals {
+	/** A middleware around `emit` did not call `next`: no consumer gets the event. */
+	"event:vetoed": { readonly event: BusEvent };
+	/** A stream had no room for an event. */
+	"stream:dropped": {
+		readonly event: BusEvent;
+		/** The stream's pattern. */
+		readonly pattern: string;
+		readonly overflow: "drop-oldest" | "drop-newest";
+	};
+	/** A pattern has suspiciously many subscriptions; told once for each pattern. */
+	"subscription:leak": {
+		readonly pattern: string;
+		readonly count: number;
+		/** Where the last of them was made, as in a stack trace; empty where the runtime does not tell. */
+		readonly site: string;
+	};
+	/** The list of dead letters was full: this one, the oldest, is forgotten. */
+	"deadletter:dropped": { readonly letter: DeadLetter };
 	/** A callback threw or rejected. */
 	"callback:failed": { readonly event: BusEvent; readonly pattern: string; readonly error: unknown };
 	/** A handler finished an event. */
@@ -26,6 +46,18 @@ export interface LifecycleSignals extends OutboxSignals {
 		readonly handler: string;
 		readonly attempts: number;
 		readonly error: unknown;
+	};
+	/** A full queue refused an event or let it go, as its `overflow` says. */
+	"handler:dropped": { readonly event: BusEvent; readonly handler: string; readonly overflow: Overflow };
+	/**
+	 * An event was let into a full queue whose `overflow` is `block`, because a handler emitted it: to make a handler wait
+	 * for a place that perhaps only it can free would be a deadlock.
+	 */
+	"handler:exceeded": {
+		readonly event: BusEvent;
+		readonly handler: string;
+		readonly limit: number;
+		readonly queued: number;
 	};
 	/** An attempt passed its `timeoutMs`; it still holds its slot and lane until the function has settled. */
 	"handler:timeout": {

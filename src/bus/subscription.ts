@@ -5,7 +5,7 @@ export interface Unsubscribe {
 }
 
 // Where a runtime lacks the symbol, the well-known polyfills register it under this name.
-const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for("Symbol.dispose") as never);
+export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for("Symbol.dispose") as never);
 
 /** Makes the handle for a function that ends a subscription; it is called once at most. */
 export function createUnsubscribe(end: () => void): Unsubscribe {

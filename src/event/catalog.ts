@@ -1,6 +1,6 @@
 import { CallhookError, type DataIssue } from "../errors.ts";
 import { isThenable } from "../internal/deferred.ts";
-import { checkFunction, checkOptions, describe, invalidOption } from "../internal/options.ts";
+import { checkFunction, checkNumber, checkOptions, describe, invalidOption } from "../internal/options.ts";
 import { checkName, isEventType } from "./pattern.ts";
 import type { InputOf, OutputOf, Schema, SchemaIssue } from "./schema.ts";
 
@@ -12,6 +12,8 @@ export interface EventDefinition<S extends Schema = Schema> {
 	readonly description?: string | undefined;
 	/** The default `event.key` of this type, from its validated data. */
 	readonly key?: ((data: OutputOf<S>) => string) | undefined;
+	/** So many of its last events are kept in memory, for callbacks that ask for a `replay`. Default 0. */
+	readonly retain?: number | undefined;
 }
 
 /** The event types of an application and their schemas; made by {@link defineEvents}. */
@@ -97,10 +99,11 @@ function readDefinition(type: string, definition: unknown): EventDefinition {
 	if (typeof definition !== "object" || definition === null || !("schema" in definition)) {
 		throw invalidOption(option, "a Standard Schema or an object with one as its schema", definition);
 	}
-	checkOptions(option, definition, ["schema", "description", "key"]);
-	const { schema, key } = definition as EventDefinition;
+	checkOptions(option, definition, ["schema", "description", "key", "retain"]);
+	const { schema, key, retain } = definition as EventDefinition;
 	if (!isSchema(schema)) throw invalidOption(`${option}.schema`, "a Standard Schema", schema);
 	checkFunction(`${option}.key`, key);
+	checkNumber(`${option}.retain`, retain, { min: 0, max: 100_000 });
 	return { ...(definition as EventDefinition) };
 }
 

@@ -50,4 +50,15 @@ export interface EmitOptions {
 	 * handlers run for both.
 	 */
 	readonly idempotencyKey?: string | undefined;
+	/** Deliver it so many milliseconds from now; until then `emission.cancel()` takes it back. Lost with the process. */
+	readonly delayMs?: number | undefined;
+	/** The same, at a moment: at once when that has passed. Not together with `delayMs`. */
+	readonly at?: string | number | Date | undefined;
+}
+
+/** Every field of an event in a plain object. */
+export function copyEvent(event: BusEvent): BusEvent {
+	const { id, type, time, source, data, key, subject, correlationId, causationId, traceparent, metadata } =
+		event;
+	return { id, type, time, source, data, key, subject, correlationId, causationId, traceparent, metadata };
 }

@@ -6,7 +6,7 @@ export {
 	unknownEventType,
 	validate,
 } from "./catalog.ts";
-export type { BusEvent, EmitOptions } from "./envelope.ts";
+export { type BusEvent, copyEvent, type EmitOptions } from "./envelope.ts";
 export type { CheckedPattern, EventOf, EventType, MatchingType } from "./event-map.ts";
 export { checkName, createPattern, invalidPattern, isEventType, matchAny, type Pattern } from "./pattern.ts";
 export type { Schema } from "./schema.ts";

@@ -62,3 +62,18 @@ export function checkOptions(name: string, options: unknown, known: readonly str
 		}
 	}
 }
+
+/** Reads a time that was given as a Date or a text, as RFC 3339 in UTC. */
+export function readTime(option: string, time: string | Date | undefined): string | undefined {
+	if (time === undefined) return undefined;
+	const date = new Date(typeof time === "string" || time instanceof Date ? time : Number.NaN);
+	if (Number.isNaN(date.getTime())) throw invalidOption(option, "a Date or a time in RFC 3339", time);
+	return date.toISOString();
+}
+
+/** Checks an option that must be an AbortSignal when it is given. */
+export function checkSignal(option: string, value: unknown): void {
+	if (value !== undefined && typeof (value as Partial<AbortSignal> | null)?.addEventListener !== "function") {
+		throw invalidOption(option, "an AbortSignal", value);
+	}
+}

@@ -2,6 +2,7 @@ import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred, isThenable } from "../internal/deferred.ts";
 import { Fifo } from "../internal/fifo.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { createPace, type RateLimit } from "./pace.ts";
 
 /** Work for {@link Lanes}. */
 export interface LaneJob {
@@ -17,6 +18,8 @@ export interface LanesOptions<Job extends LaneJob> {
 	readonly concurrency: number;
 	/** A ceiling shared with other lanes. */
 	readonly gate?: Gate | undefined;
+	/** How many may start in a time. */
+	readonly rateLimit?: RateLimit | undefined;
 	readonly clock: Clock;
 	/** Runs a job. Must not throw or reject. */
 	run(job: Job): RunVerdict | Promise<RunVerdict>;
@@ -44,6 +47,8 @@ export interface Lanes<Job extends LaneJob> {
 	idle(): Promise<void>;
 	/** Takes out every job that is not running. */
 	clear(): Job[];
+	/** Takes out a job that has not started: the first of its lane, or one that is in no lane. */
+	remove(job: Job): void;
 }
 
 export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): Lanes<Job> {
@@ -52,7 +57,10 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	// p-queue costs 5–20 µs a task, so it schedules workers that each run many jobs, and nothing when nothing is limited.
 	const gate =
 		concurrency === Number.POSITIVE_INFINITY ? undefined : (options.gate ?? createGate(concurrency));
+	const pace = options.rateLimit && createPace(options.rateLimit, clock);
 	const ready = new Fifo<Job>();
+	/** Jobs among the ready ones that were taken out. */
+	const removed = new Set<Job>();
 	/** An entry for every lane with a job that is ready, running or waiting; the jobs behind it, if any. */
 	const lanes = new Map<string, Fifo<Job> | undefined>();
 	const waiting = new Map<Job, unknown>();
@@ -61,6 +69,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	let workers = 0;
 	let isFlushing = false;
 	let isPaused = false;
+	let paceTimer: unknown;
 	let idle: Deferred<void> | undefined;
 
 	function push(job: Job): void {
@@ -84,6 +93,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	}
 
 	function start(): void {
+		if (paceTimer !== undefined) return;
 		if (gate === undefined) {
 			if (isFlushing) return;
 			isFlushing = true;
@@ -94,14 +104,41 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		}
 	}
 
+	function startReady(): void {
+		for (let starts = Math.min(ready.size, concurrency); starts > 0; starts--) start();
+	}
+
+	/** The next job to run, if one may run now. */
+	function take(): Job | undefined {
+		skipRemoved();
+		if (isPaused || ready.size === 0) return undefined;
+		const waitMs = pace?.waitMs() ?? 0;
+		if (waitMs > 0) {
+			paceTimer ??= clock.setTimeout(() => {
+				paceTimer = undefined;
+				startReady();
+			}, waitMs);
+			return undefined;
+		}
+		pace?.take();
+		running++;
+		return ready.shift();
+	}
+
+	function skipRemoved(): void {
+		if (removed.size === 0) return;
+		for (let job = ready.peek(); job !== undefined && removed.delete(job); job = ready.peek()) {
+			ready.shift();
+			releaseLane(job.lane);
+		}
+	}
+
 	/** Unlimited: starts all that is ready, without a queue. */
 	function flush(): void {
 		isFlushing = false;
-		for (let left = ready.size; left > 0 && !isPaused; left--) {
-			const job = ready.shift();
-			// A job before it has cleared the list.
+		for (let left = ready.size; left > 0; left--) {
+			const job = take();
 			if (job === undefined) return;
-			running++;
 			const verdict = run(job);
 			if (isThenable(verdict)) void verdict.then((settled) => finish(job, settled));
 			else finish(job, verdict);
@@ -112,10 +149,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	async function work(): Promise<void> {
 		// p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
 		await Promise.resolve();
-		while (!isPaused) {
-			const job = ready.shift();
-			if (job === undefined) break;
-			running++;
+		for (let job = take(); job !== undefined; job = take()) {
 			const verdict = run(job);
 			finish(job, isThenable(verdict) ? await verdict : verdict);
 			if (gate !== undefined && gate.size > 0) {
@@ -165,7 +199,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	}
 
 	function countQueued(): number {
-		return ready.size + behind + waiting.size;
+		return ready.size - removed.size + behind + waiting.size;
 	}
 
 	return {
@@ -185,7 +219,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		resume() {
 			if (!isPaused) return;
 			isPaused = false;
-			for (let starts = Math.min(ready.size, concurrency); starts > 0; starts--) start();
+			startReady();
 		},
 		idle() {
 			if (isIdle()) return Promise.resolve();
@@ -195,13 +229,28 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		clear() {
 			// Ready and waiting jobs hold their lanes; the jobs behind them and behind running ones do not.
 			const holders = [...waiting.keys(), ...ready.takeAll()];
+			clock.clearTimeout(paceTimer);
+			paceTimer = undefined;
 			const followers = [...lanes.values()].flatMap((queue) => queue?.takeAll() ?? []);
 			for (const timer of waiting.values()) clock.clearTimeout(timer);
 			for (const { lane } of holders) if (lane !== undefined) lanes.delete(lane);
 			waiting.clear();
 			behind = 0;
+			const cleared = [...holders, ...followers].filter((job) => !removed.has(job));
+			removed.clear();
 			resolveIdle();
-			return [...holders, ...followers];
+			return cleared;
+		},
+		remove(job) {
+			const queue = job.lane === undefined ? undefined : lanes.get(job.lane);
+			if (queue?.peek() === job) {
+				queue.shift();
+				behind--;
+			} else {
+				removed.add(job);
+				skipRemoved();
+			}
+			resolveIdle();
 		},
 	};
 }

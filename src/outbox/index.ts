@@ -1,5 +1,7 @@
 export {
 	createOutbox,
+	type EventPayload,
+	type Outbox,
 	type OutboxDoor,
 	type RegisteredTarget,
 	serialize,

@@ -6,6 +6,9 @@
  * attempt before it is made, so that an event that kills its process still runs out of attempts; an expired lease is
  * claimable again in the same query; a settlement with a token that is no longer valid is `lost`, never an error.
  */
+import type { Page, PageRequest } from "../internal/page.ts";
+
+export type { Page, PageRequest };
 
 /** An event as the outbox keeps it: the envelope, its data and metadata written as JSON. */
 export interface StoredEvent {
@@ -128,19 +131,6 @@ export interface DeliveryFilter {
 	readonly since?: string | undefined;
 	/** Added before this moment, RFC 3339. */
 	readonly until?: string | undefined;
-}
-
-export interface PageRequest {
-	/** Default 50, at most 1,000. */
-	readonly limit?: number | undefined;
-	/** From the page before. */
-	readonly cursor?: string | undefined;
-}
-
-/** A page, newest first; `cursor` asks for the next one and is absent on the last. */
-export interface Page<Item> {
-	readonly items: readonly Item[];
-	readonly cursor?: string | undefined;
 }
 
 export interface StoreStats {

@@ -1,4 +1,5 @@
-import { invalidOption } from "../internal/options.ts";
+import { invalidOption, readTime } from "../internal/options.ts";
+import { readPage } from "../internal/page.ts";
 import type {
 	AttemptRecord,
 	DeliveryFilter,
@@ -8,7 +9,6 @@ import type {
 	PageRequest,
 	StoredDelivery,
 } from "../outbox/ports.ts";
-import { readPage } from "./page.ts";
 
 /** The whole effort to bring one event to one endpoint. */
 export interface Delivery {
@@ -80,13 +80,6 @@ function readFilter({ endpointId, eventId, type, state, since, until }: Delivery
 		since: readTime("since", since),
 		until: readTime("until", until),
 	};
-}
-
-function readTime(option: string, time: string | Date | undefined): string | undefined {
-	if (time === undefined) return undefined;
-	const date = new Date(typeof time === "string" || time instanceof Date ? time : Number.NaN);
-	if (Number.isNaN(date.getTime())) throw invalidOption(option, "a Date or a time in RFC 3339", time);
-	return date.toISOString();
 }
 
 function showDelivery({ target, group: _, ...delivery }: StoredDelivery): Delivery {

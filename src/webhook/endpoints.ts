@@ -2,6 +2,7 @@ import { createPattern, matchAny } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createId } from "../internal/id.ts";
 import { isoTime } from "../internal/iso-time.ts";
+import { readPage } from "../internal/page.ts";
 import type { OutboxStore, Page, PageRequest } from "../outbox/ports.ts";
 import { createSigner, generateSecret, type Signer } from "../signature/index.ts";
 import type { AddressGuard } from "./address-guard.ts";
@@ -13,7 +14,6 @@ import {
 	readEndpointInput,
 	showEndpoint,
 } from "./endpoint.ts";
-import { readPage } from "./page.ts";
 
 /** The endpoints of a bridge; kept in the store. */
 export interface Endpoints {

@@ -7,6 +7,7 @@ import {
 	type EmissionReport,
 	type HandlerSubscription,
 	isCallhookError,
+	type Overflow,
 	type Unsubscribe,
 } from "callhook";
 import { describe, expectTypeOf, test } from "vitest";
@@ -79,7 +80,8 @@ describe("a bus with a catalog", () => {
 		expectTypeOf(report.event.data.total).toEqualTypeOf<number>();
 		for (const outcome of report.outcomes) {
 			if (outcome.status === "rejected") expectTypeOf(outcome.error).toBeUnknown();
-			else expectTypeOf(outcome.value).toBeUnknown();
+			if (outcome.status === "fulfilled") expectTypeOf(outcome.value).toBeUnknown();
+			if (outcome.status === "dropped") expectTypeOf(outcome.overflow).toEqualTypeOf<Overflow>();
 			// @ts-expect-error only a rejected outcome has an error
 			if (outcome.status === "fulfilled") expectTypeOf(outcome.error).toBeUnknown();
 		}

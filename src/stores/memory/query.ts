@@ -1,5 +1,5 @@
 import { isoTime } from "../../internal/iso-time.ts";
-import type { DeliveryFilter, Page, PageRequest, StoredDelivery } from "../../outbox/ports.ts";
+import type { DeliveryFilter, StoredDelivery } from "../../outbox/ports.ts";
 import { type DeliveryRow, isFinal, type Tables } from "./tables.ts";
 
 /** The deliveries a filter picks, each once, in the order they were added: ids sort by it. */
@@ -20,22 +20,6 @@ export function pick(tables: Tables, filter: DeliveryFilter): DeliveryRow[] {
 			row.addedAtMs >= sinceMs &&
 			row.addedAtMs < untilMs,
 	);
-}
-
-/** A page of rows whose ids rise or fall; the cursor is the last id of the page before, which may be gone by now. */
-export function paginate<Row extends { readonly id: string }, Item>(
-	rows: readonly Row[],
-	{ limit = 50, cursor }: PageRequest,
-	order: "rising" | "falling",
-	show: (row: Row) => Item,
-): Page<Item> {
-	const rest =
-		cursor === undefined ? rows : rows.filter(({ id }) => (order === "rising" ? id > cursor : id < cursor));
-	const items = rest.slice(0, limit);
-	const last = items.at(-1);
-	return last === undefined || items.length === rest.length
-		? { items: items.map(show) }
-		: { items: items.map(show), cursor: last.id };
 }
 
 export function showDelivery(row: DeliveryRow): StoredDelivery {

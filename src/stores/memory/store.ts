@@ -1,8 +1,9 @@
 import { type Clock, systemClock } from "../../internal/clock.ts";
 import { checkNumber, checkOptions, invalidOption } from "../../internal/options.ts";
+import { paginate } from "../../internal/page.ts";
 import type { DeliveryState, OutboxStore } from "../../outbox/ports.ts";
 import { claim } from "./claim.ts";
-import { paginate, pick, showDelivery } from "./query.ts";
+import { pick, showDelivery } from "./query.ts";
 import { release, settle } from "./settle.ts";
 import { isFinal, Tables } from "./tables.ts";
 

@@ -1,0 +1,127 @@
+import type { BusEvent } from "../event/index.ts";
+import { createId } from "../internal/id.ts";
+import { isoTime } from "../internal/iso-time.ts";
+import { checkFunction, checkOptions, invalidOption, readTime } from "../internal/options.ts";
+import { type Page, type PageRequest, paginate, readPage } from "../internal/page.ts";
+import type { BusCore } from "./core.ts";
+import type { AttemptFailure } from "./job.ts";
+import type { QueuedEvent } from "./plan.ts";
+import { createReplayedEvent } from "./replayed-event.ts";
+
+/** An event that a handler gave up. */
+export interface DeadLetter {
+	readonly id: string;
+	readonly event: BusEvent;
+	readonly handler: string;
+	readonly attempts: number;
+	/** The last 20 at most, oldest first. */
+	readonly failures: readonly AttemptFailure[];
+	/** When it was given up, RFC 3339, UTC. */
+	readonly deadAt: string;
+}
+
+/** Picks dead letters; everything given must agree. */
+export interface DeadLetterFilter {
+	readonly ids?: readonly string[] | undefined;
+	readonly handler?: string | undefined;
+	readonly type?: string | undefined;
+	/** Given up at or after this moment. */
+	readonly since?: string | Date | undefined;
+	/** Given up before this moment. */
+	readonly until?: string | Date | undefined;
+	readonly where?: ((letter: DeadLetter) => boolean) | undefined;
+}
+
+/** What handlers gave up: kept in memory, the oldest forgotten when there are too many. */
+export interface DeadLetters {
+	/** Newest first. Throws ERR_CALLHOOK_INVALID_OPTION, as the others do. */
+	list(filter?: DeadLetterFilter & PageRequest): Promise<Page<DeadLetter>>;
+	/**
+	 * Queues the events anew for their handlers, with a new count of attempts; returns how many. A letter whose handler is
+	 * gone stays. What becomes of it changes no report that was made before.
+	 */
+	replay(filter?: DeadLetterFilter): Promise<number>;
+	/** Forgets them; returns how many. */
+	discard(filter?: DeadLetterFilter): Promise<number>;
+}
+
+/** The dead letters as the handlers of the bus see them. */
+export interface DeadLetterBox extends DeadLetters {
+	add(letter: Pick<DeadLetter, "event" | "handler" | "attempts" | "failures">): void;
+}
+
+const knownFilters: readonly (keyof DeadLetterFilter)[] = [
+	"ids",
+	"handler",
+	"type",
+	"since",
+	"until",
+	"where",
+];
+
+export function createDeadLetters(
+	limit: number,
+	core: () => Pick<BusCore, "clock" | "signals" | "work">,
+	/** Queues an event for the handler of this name; answers whether there is one. */
+	requeue: (handler: string, event: QueuedEvent) => boolean,
+): DeadLetterBox {
+	/** By id, oldest first. */
+	const letters = new Map<string, DeadLetter>();
+
+	function pick(filter: DeadLetterFilter): DeadLetter[] {
+		return [...letters.values()].filter(readFilter(filter));
+	}
+
+	return {
+		add(details) {
+			const { clock, signals } = core();
+			const letter: DeadLetter = { id: createId("ltr"), ...details, deadAt: isoTime(clock.now()) };
+			letters.set(letter.id, letter);
+			if (letters.size <= limit) return;
+			const [oldest] = letters.values();
+			letters.delete((oldest as DeadLetter).id);
+			signals.send("deadletter:dropped", () => ({ letter: oldest as DeadLetter }));
+		},
+		async list(filter = {}) {
+			const { limit: _limit, cursor: _cursor, ...picked } = filter;
+			const page = readPage(filter, knownFilters);
+			return paginate(pick(picked).reverse(), page, "falling", (letter) => letter);
+		},
+		async replay(filter = {}) {
+			let count = 0;
+			for (const letter of pick(filter)) {
+				if (!requeue(letter.handler, createReplayedEvent(letter.event, core().work))) continue;
+				letters.delete(letter.id);
+				count++;
+			}
+			return count;
+		},
+		async discard(filter = {}) {
+			const picked = pick(filter);
+			for (const { id } of picked) letters.delete(id);
+			return picked.length;
+		},
+	};
+}
+
+/** Checks a filter and makes the function that answers whether a letter agrees with it. */
+function readFilter(filter: DeadLetterFilter): (letter: DeadLetter) => boolean {
+	checkOptions("deadLetters", filter, knownFilters);
+	const { ids, handler, type, where } = filter;
+	if (ids !== undefined && !(Array.isArray(ids) && ids.every((id) => typeof id === "string"))) {
+		throw invalidOption("ids", "an array of strings", ids);
+	}
+	for (const [option, text] of Object.entries({ handler, type })) {
+		if (text !== undefined && typeof text !== "string") throw invalidOption(option, "a string", text);
+	}
+	checkFunction("where", where);
+	const since = readTime("since", filter.since);
+	const until = readTime("until", filter.until);
+	return (letter) =>
+		(ids === undefined || ids.includes(letter.id)) &&
+		(handler === undefined || letter.handler === handler) &&
+		(type === undefined || letter.event.type === type) &&
+		(since === undefined || letter.deadAt >= since) &&
+		(until === undefined || letter.deadAt < until) &&
+		(where === undefined || where(letter));
+}

@@ -1,0 +1,101 @@
+import type { EmitOptions, EventOf, EventType } from "../event/index.ts";
+import type { HoldBack } from "./dispatcher.ts";
+import type { Emission, EmissionRecord } from "./emission.ts";
+import { dispose } from "./subscription.ts";
+
+/** Events that are held back together, such as those of a database transaction until it is committed. */
+export interface Held<Events = Record<string, unknown>, Inputs = Events> {
+	/** As `emit` of the bus, with every check; but nothing runs until `release`. */
+	emit<Type extends EventType<Events> & keyof Inputs>(
+		type: Type,
+		data: Inputs[Type],
+		options?: EmitOptions,
+	): Emission<EventOf<Events, Type>>;
+	/** How many events wait. */
+	readonly size: number;
+	/** Delivers what waits, in order; what is emitted from then on waits for the next release. */
+	release(): void;
+	/** Cancels what waits: their reports say `cancelled`. */
+	discard(): void;
+	/** The same as `discard`: a block that is left without a release has failed. */
+	[Symbol.dispose](): void;
+}
+
+/** Makes the holds of a bus. */
+export interface Holds {
+	hold(): Held;
+	/** Cancels what waits in any of them. */
+	discardAll(): void;
+}
+
+type EmitHeld = (
+	type: string,
+	data: unknown,
+	options: EmitOptions | undefined,
+	holdBack: HoldBack,
+) => Emission;
+
+export function createHold(checkOpen: () => void, emit: EmitHeld): Holds {
+	/** Those with something in them. */
+	const filled = new Set<HoldList>();
+	return {
+		hold() {
+			checkOpen();
+			const list = createHoldList(checkOpen, (isEmpty) => {
+				if (isEmpty) filled.delete(list);
+				else filled.add(list);
+			});
+			const held: Omit<Held, "emit"> & { emit: unknown } = {
+				emit: (type: string, data: unknown, options?: EmitOptions) =>
+					emit(type, data, options, list.holdBack),
+				get size() {
+					return list.size;
+				},
+				release: list.release,
+				discard: list.discard,
+				[dispose]: list.discard,
+			};
+			return held as Held;
+		},
+		discardAll() {
+			for (const list of filled) list.discard();
+		},
+	};
+}
+
+/** Keeps events back until they are released. */
+export interface HoldList {
+	readonly holdBack: HoldBack;
+	readonly size: number;
+	release(): void;
+	discard(): void;
+}
+
+export function createHoldList(checkOpen: () => void, onChange?: (isEmpty: boolean) => void): HoldList {
+	const waiting = new Map<EmissionRecord, () => void>();
+	const remove = (emission: EmissionRecord): void => {
+		waiting.delete(emission);
+		if (waiting.size === 0) onChange?.(true);
+	};
+	return {
+		holdBack(emission, deliver) {
+			waiting.set(emission, deliver);
+			onChange?.(false);
+			emission.wait(() => remove(emission));
+		},
+		get size() {
+			return waiting.size;
+		},
+		release() {
+			checkOpen();
+			// One by one: a consumer of the first may cancel the second, or release again.
+			for (const [emission, deliver] of waiting) {
+				remove(emission);
+				deliver();
+			}
+		},
+		discard() {
+			for (const emission of waiting.keys()) emission.cancel();
+		},
+	};
+}

@@ -1,0 +1,196 @@
+import { CallhookError } from "../errors.ts";
+import { type AsyncScope, openAsyncScope } from "../internal/async-scope.ts";
+import { backoffDelayMs } from "../internal/backoff.ts";
+import { isThenable } from "../internal/deferred.ts";
+import type { RunVerdict } from "../lanes/index.ts";
+import {
+	Attempt,
+	type AttemptHost,
+	BatchAttempt,
+	type BatchContext,
+	type HandlerContext,
+} from "./attempt.ts";
+import type { BusCore } from "./core.ts";
+import type { HandlerSettings } from "./handler-options.ts";
+import { Batch, type Job } from "./job.ts";
+import type { JobOutcomes } from "./job-outcomes.ts";
+import { runOnion } from "./middleware.ts";
+import { isPermanentError } from "./permanent-error.ts";
+
+export type HandlerFunction = (data: unknown, context: HandlerContext | BatchContext) => unknown;
+
+/** Makes the attempts of one handler: time limits, retries, middleware. */
+export class JobRunner {
+	readonly host: AttemptHost = { watched: new Set(), stopReason: undefined };
+	readonly #core: BusCore;
+	readonly #handler: HandlerFunction;
+	readonly #settings: HandlerSettings;
+	readonly #outcomes: JobOutcomes;
+	/** The events of a batch come from different places: it runs in the context of the registration. */
+	readonly #batchScope: AsyncScope;
+	#running = 0;
+
+	constructor(core: BusCore, handler: HandlerFunction, settings: HandlerSettings, outcomes: JobOutcomes) {
+		this.#core = core;
+		this.#handler = handler;
+		this.#settings = settings;
+		this.#outcomes = outcomes;
+		this.#batchScope = openAsyncScope();
+	}
+
+	/** Attempts that run now. */
+	get running(): number {
+		return this.#running;
+	}
+
+	run(work: Job | Batch): RunVerdict | Promise<RunVerdict> {
+		const attempt = this.#openAttempt(work);
+		const scope = work instanceof Batch ? this.#batchScope : work.scope;
+		this.#running++;
+		const timer = this.#startTimer(work, attempt);
+		let result: unknown;
+		let isPending: boolean;
+		try {
+			result = scope.runInAsyncScope(this.#invoke, undefined, attempt);
+			isPending = isThenable(result);
+		} catch (error) {
+			return this.#end(work, attempt, timer, true, error);
+		}
+		if (!isPending) return this.#end(work, attempt, timer, false, result);
+		return Promise.resolve(result).then(
+			(value) => this.#end(work, attempt, timer, false, value),
+			(error) => this.#end(work, attempt, timer, true, error),
+		);
+	}
+
+	#openAttempt(work: Job | Batch): Attempt {
+		const number = ++work.attempts;
+		if (!(work instanceof Batch)) return new Attempt(work.event, number, this.host);
+		for (const job of work.jobs) job.attempts = number;
+		return new BatchAttempt(
+			work.jobs.map(({ event }) => event),
+			number,
+			this.host,
+		);
+	}
+
+	readonly #invoke = (attempt: Attempt): unknown => {
+		const { causes, handlerMiddleware } = this.#core;
+		const { onStack, attempt: outer } = causes;
+		causes.enter(attempt);
+		try {
+			if (handlerMiddleware.length === 0) return this.#call(attempt);
+			const context = createMiddlewareContext(attempt, this.#settings.name);
+			return runOnion(handlerMiddleware, context, (event) => {
+				attempt.event = event;
+				return this.#call(attempt);
+			});
+		} finally {
+			causes.leave(onStack, outer);
+		}
+	};
+
+	#call(attempt: Attempt): unknown {
+		if (!(attempt instanceof BatchAttempt)) return this.#handler(attempt.event.data, attempt);
+		return this.#handler(
+			attempt.events.map(({ data }) => data),
+			attempt,
+		);
+	}
+
+	#startTimer(work: Job | Batch, attempt: Attempt): unknown {
+		const { timeoutMs, name } = this.#settings;
+		if (timeoutMs === undefined) return undefined;
+		return this.#core.clock.setTimeout(() => {
+			const message = `Handler "${name}" took longer than ${timeoutMs} ms`;
+			attempt.abort(new CallhookError("ERR_CALLHOOK_TIMEOUT", message, { timeoutMs }));
+			for (const { event } of jobsOf(work)) {
+				const info = { event, handler: name, attempt: attempt.attempt, timeoutMs };
+				this.#core.signals.send("handler:timeout", () => info);
+			}
+		}, timeoutMs);
+	}
+
+	/** The function has really settled: only now may its slot and its lane be free. */
+	#end(work: Job | Batch, attempt: Attempt, timer: unknown, hasFailed: boolean, result: unknown): RunVerdict {
+		this.#running--;
+		attempt.end();
+		if (timer !== undefined) this.#core.clock.clearTimeout(timer);
+		// An attempt that timed out has failed, whatever the function came back with.
+		const isLate = attempt.abortReason !== undefined;
+		const error = isLate ? attempt.abortReason : result;
+		if (work instanceof Batch)
+			return this.#endBatch(work, attempt as BatchAttempt, hasFailed || isLate, error);
+		if (hasFailed || isLate) return this.#isLast(work, error) ? undefined : this.#retry(work, error);
+		this.#outcomes.succeed(work, result);
+		return undefined;
+	}
+
+	/** Each event of a batch ends by itself; those that are worth it go on together. */
+	#endBatch(batch: Batch, { failures }: BatchAttempt, hasFailed: boolean, result: unknown): RunVerdict {
+		const again: [Job, unknown][] = [];
+		for (const [index, job] of batch.jobs.entries()) {
+			if (!hasFailed && !failures.has(index)) {
+				this.#outcomes.succeed(job, result);
+				continue;
+			}
+			const error = failures.has(index) ? failures.get(index) : result;
+			if (!this.#isLast(job, error)) again.push([job, error]);
+		}
+		batch.jobs = again.map(([job]) => job);
+		const [first] = batch.jobs;
+		if (first === undefined) return undefined;
+		const delayMs = this.#delayMs(batch.attempts);
+		for (const [job, error] of again) this.#outcomes.retry(job, error, delayMs);
+		return delayMs;
+	}
+
+	#retry(job: Job, error: unknown): number {
+		const delayMs = this.#delayMs(job.attempts);
+		this.#outcomes.retry(job, error, delayMs);
+		return delayMs;
+	}
+
+	#delayMs(attempts: number): number {
+		return backoffDelayMs(this.#settings.backoff, attempts, Math.random());
+	}
+
+	/** Gives the job up unless another attempt is due to it. */
+	#isLast(job: Job, error: unknown): boolean {
+		if (this.host.stopReason !== undefined) this.#outcomes.fail(job, error);
+		else if (job.attempts >= this.#settings.attempts || !this.#isWorthRetry(job, error)) {
+			this.#outcomes.giveUp(job, error);
+		} else return false;
+		return true;
+	}
+
+	#isWorthRetry(job: Job, error: unknown): boolean {
+		if (isPermanentError(error)) return false;
+		try {
+			return this.#settings.when?.(error) ?? true;
+		} catch (whenError) {
+			this.#outcomes.report(whenError, job.event);
+			return false;
+		}
+	}
+}
+
+export function jobsOf(work: Job | Batch): readonly Job[] {
+	return work instanceof Batch ? work.jobs : [work];
+}
+
+function createMiddlewareContext(
+	attempt: Attempt,
+	handler: string,
+): HandlerContext & { readonly handler: string } {
+	return {
+		handler,
+		attempt: attempt.attempt,
+		get event() {
+			return attempt.event;
+		},
+		get signal() {
+			return attempt.signal;
+		},
+	};
+}

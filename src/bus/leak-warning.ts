@@ -1,0 +1,41 @@
+import type { Signals } from "./signals.ts";
+
+/** Takes what the bus has to say to people. `console` is one. */
+export interface Logger {
+	warn(message: string): void;
+}
+
+/** Tells once for each pattern when it gathers more subscriptions than `limit`. */
+export function createLeakWarning(
+	limit: number,
+	logger: Logger,
+	signals: Signals,
+): (pattern: string, count: number) => void {
+	const told = new Set<string>();
+	return (pattern, count) => {
+		if (count <= limit || told.has(pattern)) return;
+		told.add(pattern);
+		const site = findSite(new Error().stack);
+		logger.warn(
+			`callhook: "${pattern}" has ${count} subscriptions, more than maxListeners (${limit}): is one made again and again? The last was made ${site === "" ? "at an unknown place" : site}`,
+		);
+		signals.send("subscription:leak", () => ({ pattern, count, site }));
+	};
+}
+
+/** The first place in a stack trace outside of this package. */
+function findSite(stack: string | undefined): string {
+	const lines = (stack ?? "").split("\n").slice(1);
+	const own = placeOf(lines[0]);
+	// A bundle is one file, the sources are one folder.
+	const root = own.replace(/\/src\/bus\/[^/]*$/, "/src/").replace(/[^/]*$/, "");
+	return lines.find((line) => root !== "" && !placeOf(line).startsWith(root))?.trim() ?? "";
+}
+
+function placeOf(line: string | undefined): string {
+	return (
+		/\(?((?:file|https?|node|\/|[A-Z]:).*?)(?::\d+)*\)?$/.exec(
+			line?.trim().replace(/^at (?:.* \()?/, "") ?? "",
+		)?.[1] ?? ""
+	);
+}

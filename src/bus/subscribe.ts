@@ -1,0 +1,94 @@
+import { CallhookError } from "../errors.ts";
+import type { Pattern } from "../event/index.ts";
+import { onAbort } from "../internal/on-abort.ts";
+import { checkNumber, checkOptions, checkSignal, invalidOption } from "../internal/options.ts";
+import type { Gate } from "../lanes/index.ts";
+import type { OnOptions } from "./bus.ts";
+import type { BusCore } from "./core.ts";
+import { type HandleOptions, readHandleOptions } from "./handler-options.ts";
+import { HandlerQueue } from "./handler-queue.ts";
+import { createHandlerSubscription, type HandlerSubscription } from "./handler-subscription.ts";
+import type { AnyCallback, QueuedEvent } from "./plan.ts";
+import type { Registry } from "./registry.ts";
+import { type RetainedEvents, replayTo } from "./retained-events.ts";
+import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
+
+export type AnyFunction = (...args: never[]) => unknown;
+
+/** What subscriptions are made with. */
+export interface SubscriberParts {
+	readonly core: BusCore;
+	readonly registry: Registry;
+	readonly retained: RetainedEvents;
+	/** The ceiling over all handlers. */
+	readonly gate: Gate | undefined;
+	/** Throws when the bus is closed or the pattern matches nothing. */
+	readPattern(text: string, where: string): Pattern;
+}
+
+/** Makes subscriptions and knows the handlers. */
+export class Subscriber {
+	/** The handlers that have not ended. */
+	readonly handlers: Set<HandlerQueue> = new Set();
+	readonly #parts: SubscriberParts;
+
+	constructor(parts: SubscriberParts) {
+		this.#parts = parts;
+	}
+
+	on(text: string, callback: AnyFunction, options: OnOptions = {}): Unsubscribe {
+		const { core, registry, retained, readPattern } = this.#parts;
+		const pattern = readPattern(text, "on()");
+		if (typeof callback !== "function") throw invalidOption("callback", "a function", callback);
+		checkOptions("on", options, ["signal", "once", "priority", "replay"]);
+		const { signal, once, priority = 0, replay = 0 } = options;
+		checkNumber("priority", priority, { min: Number.MIN_SAFE_INTEGER, integer: false });
+		checkNumber("replay", replay, { min: 0 });
+		checkSignal("signal", signal);
+		if (signal?.aborted === true) return createUnsubscribe(() => undefined);
+		const target = (once === true ? onlyOnce(callback, () => unsubscribe()) : callback) as AnyCallback;
+		const onEnd = (): void => stopListening?.();
+		const unsubscribe = registry.add({ pattern, priority, callback, target, onEnd });
+		const stopListening = signal && onAbort(signal, unsubscribe);
+		if (replay > 0) replayTo(target, retained.last(pattern, replay), text, core);
+		return unsubscribe;
+	}
+
+	handle(text: string, handler: AnyFunction, options?: HandleOptions<never, never>): HandlerSubscription {
+		const { core, registry, gate, readPattern } = this.#parts;
+		const { handlers } = this;
+		const pattern = readPattern(text, "handle()");
+		if (typeof handler !== "function") throw invalidOption("handler", "a function", handler);
+		const settings = readHandleOptions(options, handler.name || text);
+		const queue = new HandlerQueue(core, handler as never, settings, gate);
+		const onEnd = (): void => void queue.finished().then(() => handlers.delete(queue));
+		const unsubscribe = registry.add({ pattern, priority: 0, callback: handler, target: queue, onEnd });
+		handlers.add(queue);
+		return createHandlerSubscription(queue, unsubscribe);
+	}
+
+	/** Queues an event for the handler of this name; answers whether there is one. */
+	requeue(name: string, event: QueuedEvent): boolean {
+		const queue = [...this.handlers].find((handler) => handler.name === name && !handler.isEnding);
+		queue?.requeue(event);
+		return queue !== undefined;
+	}
+
+	/** Gives up what the handlers have queued. */
+	abort(): void {
+		const reason = new CallhookError("ERR_CALLHOOK_STOPPED", "The bus was closed", { what: "bus" });
+		for (const queue of this.handlers) queue.abort(reason);
+		this.handlers.clear();
+	}
+}
+
+/** Ends the subscription before the first call and lets no second one through, nested emits included. */
+function onlyOnce(callback: AnyFunction, end: () => void): AnyFunction {
+	let hasRun = false;
+	return (...args) => {
+		if (hasRun) return undefined;
+		hasRun = true;
+		end();
+		return callback(...args);
+	};
+}

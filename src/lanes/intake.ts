@@ -1,0 +1,132 @@
+import { Fifo } from "../internal/fifo.ts";
+
+/** What happens to an event for which a queue has no room; {@link QueueOptions} says what each means. */
+export type Overflow = "block" | "reject" | "drop-oldest" | "drop-newest" | "coalesce";
+
+export const overflows: readonly Overflow[] = ["block", "reject", "drop-oldest", "drop-newest", "coalesce"];
+
+/** How many events may wait, and what happens to the next. */
+export interface QueueOptions {
+	/** Events that may wait: queued, behind another of their key, or for a retry. */
+	readonly limit: number;
+	/**
+	 * - `block` (default): it waits outside the queue; `emission.accepted` resolves when it is let in
+	 * - `reject`: it fails with ERR_CALLHOOK_QUEUE_FULL, and so does `emission.accepted`
+	 * - `drop-oldest`: the event that has waited longest makes room; one that waits for a retry does not
+	 * - `drop-newest`: it is dropped
+	 * - `coalesce`: it takes the place of the event of its key that waits, full or not; with none, as `block`
+	 */
+	readonly overflow?: Overflow | undefined;
+}
+
+/** The queue behind an {@link Intake}, and what it learns. */
+export interface IntakeHost<Job> {
+	/** How many wait in the queue. */
+	size(): number;
+	admit(job: Job): void;
+	/** Takes a job out of the queue that has not started: the oldest of them. */
+	remove(job: Job): void;
+	/** The key by which jobs coalesce. */
+	keyOf(job: Job): string | undefined;
+	/** Lets the newer job take the place of one that waits. */
+	replace(waiting: Job, newer: Job): void;
+	onBlocked(job: Job): void;
+	/** A blocked job was let in. */
+	onUnblocked(job: Job): void;
+	/** A job was let in although the queue was full. */
+	onExceeded(job: Job): void;
+	onDropped(job: Job): void;
+	onRejected(job: Job): void;
+}
+
+/** Lets jobs into a queue with a limit. */
+export interface Intake<Job> {
+	/** Takes a job. One that `mustNotBlock` is let in where it would wait outside. */
+	push(job: Job, mustNotBlock: boolean): void;
+	/** A job that was let in has started: there may be room. */
+	started(job: Job): void;
+	/** Jobs that wait outside. */
+	readonly blocked: number;
+	/** Takes out every job that waits outside, and forgets the others. */
+	clear(): Job[];
+}
+
+/** Queue options with their defaults. */
+export interface QueueBounds {
+	readonly limit: number;
+	readonly overflow: Overflow;
+}
+
+export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): Intake<Job> {
+	const { limit, overflow } = options;
+	const outside = new Fifo<Job>();
+	/** Jobs inside that have not started, the oldest first; kept only where one may have to go. */
+	const droppable = new Set<Job>();
+	/** The job of each key that has not started, inside or outside. */
+	const byKey = new Map<string, Job>();
+
+	function admit(job: Job): void {
+		if (overflow === "drop-oldest") droppable.add(job);
+		host.admit(job);
+	}
+
+	function pushFull(job: Job, mustNotBlock: boolean): void {
+		switch (overflow) {
+			case "reject":
+				return host.onRejected(job);
+			case "drop-newest":
+				return host.onDropped(job);
+			case "drop-oldest": {
+				const [oldest] = droppable;
+				if (oldest === undefined) return host.onDropped(job);
+				droppable.delete(oldest);
+				host.remove(oldest);
+				host.onDropped(oldest);
+				return admit(job);
+			}
+			case "block":
+			case "coalesce":
+				// Whoever must free a place cannot be made to wait for one.
+				if (mustNotBlock) {
+					host.onExceeded(job);
+					return admit(job);
+				}
+				outside.push(job);
+				return host.onBlocked(job);
+		}
+	}
+
+	return {
+		push(job, mustNotBlock) {
+			const key = overflow === "coalesce" ? host.keyOf(job) : undefined;
+			if (key !== undefined) {
+				const waiting = byKey.get(key);
+				if (waiting !== undefined) return host.replace(waiting, job);
+				byKey.set(key, job);
+			}
+			if (outside.size === 0 && host.size() < limit) admit(job);
+			else pushFull(job, mustNotBlock);
+		},
+		started(job) {
+			droppable.delete(job);
+			if (overflow === "coalesce") {
+				const key = host.keyOf(job);
+				// Not when it starts again for a retry: the one that waits is another by then.
+				if (key !== undefined && byKey.get(key) === job) byKey.delete(key);
+			}
+			while (outside.size > 0 && host.size() < limit) {
+				const next = outside.shift() as Job;
+				host.onUnblocked(next);
+				admit(next);
+			}
+		},
+		get blocked() {
+			return outside.size;
+		},
+		clear() {
+			droppable.clear();
+			byKey.clear();
+			return outside.takeAll();
+		},
+	};
+}
