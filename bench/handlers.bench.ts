@@ -1,5 +1,5 @@
 // What a limited handler costs: a backlog of jobs, four at a time, pushed at once and waited for.
-import { createBus, type HandleOptions } from "callhook";
+import { type BusOptions, createBus, type HandleOptions } from "callhook";
 import fastq from "fastq";
 import pLimit from "p-limit";
 import PQueue from "p-queue";
@@ -18,16 +18,20 @@ async function work(value: Order): Promise<void> {
 	state.sum += value.total;
 }
 
-function createHandler(options: HandleOptions<Order>) {
-	const bus = createBus<{ "order.paid": Order }>();
+function createHandler(options: HandleOptions<Order>, busOptions: BusOptions & { events?: undefined } = {}) {
+	const bus = createBus<{ "order.paid": Order }>(busOptions);
 	return { bus, handler: bus.handle("order.paid", work, { concurrency, ...options }) };
 }
 
-function callhook(name: string, options: HandleOptions<Order>): Subject {
+function callhook(
+	name: string,
+	options: HandleOptions<Order>,
+	busOptions?: BusOptions & { events?: undefined },
+): Subject {
 	return {
 		name,
 		create() {
-			const { bus, handler } = createHandler(options);
+			const { bus, handler } = createHandler(options, busOptions);
 			return (operations) => {
 				for (let i = 0; i < operations; i++) bus.emit("order.paid", order);
 				return handler.idle();
@@ -48,6 +52,7 @@ const subjects: Subject[] = [
 		},
 	},
 	callhook("callhook", {}),
+	callhook("callhook, trackCauses: false", {}, { trackCauses: false }),
 	callhook("callhook, 1,000 keys", { key: () => `key_${nextKey++ % 1_000}` }),
 	{
 		name: "p-limit",

@@ -30,6 +30,8 @@ export interface AttemptHost {
 export class Attempt implements HandlerContext {
 	event: BusEvent;
 	readonly attempt: number;
+	/** Of its time limit. */
+	timer: unknown = undefined;
 	readonly #host: AttemptHost;
 	#isOver = false;
 	#controller: AbortController | undefined;

@@ -15,6 +15,11 @@ export class Causes {
 		this.#isTracking = isTracking;
 	}
 
+	/** False where there surely is no cause; cheaper to ask. */
+	get mayHaveOne(): boolean {
+		return this.onStack !== undefined || this.#store !== undefined;
+	}
+
 	/** The event that the code which runs now belongs to; behind an `await` only in handlers. */
 	current(): BusEvent | undefined {
 		return this.onStack ?? this.#store?.getStore()?.cause;

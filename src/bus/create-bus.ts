@@ -18,7 +18,7 @@ import { type BusOptions, checkBusOptions } from "./bus-options.ts";
 import { Causes } from "./causes.ts";
 import { type BusCore, createErrorSink, OpenWork } from "./core.ts";
 import { createDeadLetters } from "./dead-letters.ts";
-import { Dispatcher } from "./dispatcher.ts";
+import { createDispatcher } from "./dispatcher.ts";
 import { drain } from "./drain.ts";
 import type { HandleOptions } from "./handler-options.ts";
 import { asyncDispose } from "./handler-subscription.ts";
@@ -96,7 +96,7 @@ export function createBus(options: BusOptions = {}): unknown {
 		onAdd: createLeakWarning(maxListeners, logger, signals),
 	});
 	const retained = createRetainedEvents();
-	const dispatcher = new Dispatcher({
+	const dispatcher = createDispatcher({
 		...{ core, registry, outbox, retained, checkOpen },
 		emitMiddleware: middleware.emit,
 	});

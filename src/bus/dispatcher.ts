@@ -1,5 +1,6 @@
 import { type EmitOptions, validate } from "../event/index.ts";
 import { type AsyncScope, openAsyncScope } from "../internal/async-scope.ts";
+import type { Clock } from "../internal/clock.ts";
 import { type EventPayload, type Outbox, serialize } from "../outbox/index.ts";
 import type { BusCore } from "./core.ts";
 import { EmissionRecord } from "./emission.ts";
@@ -24,36 +25,49 @@ export interface DispatcherParts {
 export type HoldBack = (emission: EmissionRecord, deliver: () => void) => void;
 
 /** Brings events from `emit` to their consumers. */
-export class Dispatcher {
-	/** Where all events wait, while the bus is held. */
-	holdAll: HoldBack | undefined;
-	readonly #parts: DispatcherParts;
-	/** Emissions with a delay. */
-	readonly #delayed = new Set<EmissionRecord>();
-
-	constructor(parts: DispatcherParts) {
-		this.#parts = parts;
-	}
-
+export interface Dispatcher {
 	/** The hot path of `emit`: callbacks only, and nothing to check. */
-	dispatch(channel: Channel, data: unknown, options: EmitOptions | undefined): EmissionRecord {
-		const plan = channel.plan ?? this.#parts.registry.plan(channel);
-		if (!plan.isPlain || options !== undefined) return this.dispatchFully(plan, data, options, this.holdAll);
-		const emission = new EmissionRecord(plan, data, undefined);
-		const cause = plan.core.causes.current();
-		if (cause !== undefined) emission.setCause(cause);
-		emission.runCallbacks(plan.callbacks, data);
-		return emission;
-	}
-
+	dispatch(channel: Channel, data: unknown, options: EmitOptions | undefined): EmissionRecord;
 	/** Checks everything, then delivers the event, or leaves that to `holdBack` or to a timer. */
 	dispatchFully(
 		plan: Plan,
 		input: unknown,
 		given: EmitOptions | undefined,
 		holdBack: HoldBack | undefined,
+	): EmissionRecord;
+	/** Where all events wait, while the bus is held. */
+	holdAll: HoldBack | undefined;
+	/** Takes back every event that waits for its time. */
+	cancelDelayed(): void;
+}
+
+export function createDispatcher(parts: DispatcherParts): Dispatcher {
+	const { core, registry, outbox, retained, emitMiddleware, checkOpen } = parts;
+	const { causes, clock } = core;
+	const delayed = new Set<EmissionRecord>();
+
+	function dispatch(channel: Channel, data: unknown, options: EmitOptions | undefined): EmissionRecord {
+		const plan = channel.plan ?? registry.plan(channel);
+		if (!plan.isPlain || options !== undefined) {
+			return dispatchFully(plan, data, options, dispatcher.holdAll);
+		}
+		const emission = new EmissionRecord(plan, data, undefined);
+		if (causes.mayHaveOne) setCause(emission);
+		emission.runCallbacks(plan.callbacks, data, causes);
+		return emission;
+	}
+
+	function setCause(emission: EmissionRecord): void {
+		const cause = causes.current();
+		if (cause !== undefined) emission.setCause(cause);
+	}
+
+	function dispatchFully(
+		plan: Plan,
+		input: unknown,
+		given: EmitOptions | undefined,
+		holdBack: HoldBack | undefined,
 	): EmissionRecord {
-		const { core, checkOpen } = this.#parts;
 		const { type, definition, outboxTargets } = plan;
 		if (given !== undefined) checkEmitOptions(given);
 		const data = definition === undefined ? input : validate(type, definition.schema, input);
@@ -63,83 +77,75 @@ export class Dispatcher {
 		// Written before anything runs, so that nobody can change what the outbox keeps.
 		const payload = outboxTargets.length > 0 ? serialize(type, data, options?.metadata) : undefined;
 		const emission = new EmissionRecord(plan, data, options);
-		const cause = core.causes.current();
-		if (cause !== undefined) emission.setCause(cause);
+		if (causes.mayHaveOne) setCause(emission);
 		const isDelayed = given?.delayMs !== undefined || given?.at !== undefined;
 		if (holdBack === undefined && !isDelayed) {
-			this.#deliver(plan, emission, payload, openScope(plan));
+			// Only handlers need the context of the emit.
+			deliver(plan, emission, payload, plan.handlers.length > 0 ? openAsyncScope() : undefined);
 			return emission;
 		}
 		const scope = openAsyncScope();
-		const deliver = (): void => this.#deliverLater(emission, payload, scope);
-		const delayOrDeliver = isDelayed ? () => this.#delay(emission, delayOf(given, core), deliver) : deliver;
-		if (holdBack === undefined) delayOrDeliver();
-		else holdBack(emission, delayOrDeliver);
+		const deliverNow = (): void => deliverLater(emission, payload, scope);
+		const goOn = isDelayed ? () => delay(emission, delayOf(given, clock), deliverNow) : deliverNow;
+		if (holdBack === undefined) goOn();
+		else holdBack(emission, goOn);
 		return emission;
 	}
 
-	/** Takes back every event that waits for its time. */
-	cancelDelayed(): void {
-		for (const emission of this.#delayed) emission.cancel();
-	}
-
-	#delay(emission: EmissionRecord, delayMs: number, deliver: () => void): void {
-		const { clock } = this.#parts.core;
-		const end = (): void => void this.#delayed.delete(emission);
+	function delay(emission: EmissionRecord, delayMs: number, deliverNow: () => void): void {
 		const timer = clock.setTimeout(() => {
-			end();
-			deliver();
+			delayed.delete(emission);
+			deliverNow();
 		}, delayMs);
-		this.#delayed.add(emission);
+		delayed.add(emission);
 		emission.wait(() => {
 			clock.clearTimeout(timer);
-			end();
+			delayed.delete(emission);
 		});
 	}
 
 	/** Whoever subscribed in the meantime gets the event too. */
-	#deliverLater(emission: EmissionRecord, payload: EventPayload | undefined, scope: AsyncScope): void {
-		const { registry, core } = this.#parts;
+	function deliverLater(
+		emission: EmissionRecord,
+		payload: EventPayload | undefined,
+		scope: AsyncScope,
+	): void {
 		try {
 			const plan = registry.plan(registry.channel(emission.type));
-			emission.deliver(plan, () =>
-				scope.runInAsyncScope(() => this.#deliver(plan, emission, payload, scope), undefined),
-			);
+			const inScope = (): void => deliver(plan, emission, payload, scope);
+			emission.deliver(plan, () => scope.runInAsyncScope(inScope, undefined));
 		} catch (error) {
 			// Nobody called `emit` just now who could be told.
 			core.report(error, { source: "outbox", name: "append", event: emission });
 		}
 	}
 
-	#deliver(
+	function deliver(
 		plan: Plan,
 		emission: EmissionRecord,
 		payload: EventPayload | undefined,
 		scope: AsyncScope | undefined,
 	): void {
-		const { emitMiddleware, core } = this.#parts;
-		const deliver = (): void => this.#deliverToConsumers(plan, emission, payload, scope);
-		if (emitMiddleware.length === 0) return deliver();
+		if (emitMiddleware.length === 0) return deliverToConsumers(plan, emission, payload, scope);
 		const isDelivered = runEmitOnion(
 			emitMiddleware,
 			emission,
 			(metadata) => emission.addMetadata(metadata),
-			deliver,
+			() => deliverToConsumers(plan, emission, payload, scope),
 			(error) => core.report(error, { source: "middleware", name: "emit", event: emission }),
 		);
 		if (!isDelivered) emission.veto();
 	}
 
-	#deliverToConsumers(
+	function deliverToConsumers(
 		plan: Plan,
 		emission: EmissionRecord,
 		payload: EventPayload | undefined,
 		scope: AsyncScope | undefined,
 	): void {
-		const { core, outbox, retained } = this.#parts;
 		const { data } = emission;
 		retained.add(plan, emission);
-		emission.runCallbacks(plan.callbacks, data);
+		emission.runCallbacks(plan.callbacks, data, causes);
 		for (const tap of plan.taps) tap.take(emission);
 		if (scope !== undefined) {
 			for (const [index, queue] of plan.handlers.entries()) queue.enqueue(emission, index, scope);
@@ -154,13 +160,18 @@ export class Dispatcher {
 		core.work.begin();
 		emission.setStored(outbox.append(emission, written, plan.outboxTargets, emission.idempotencyKey));
 	}
+
+	const dispatcher: Dispatcher = {
+		dispatch,
+		dispatchFully,
+		holdAll: undefined,
+		cancelDelayed() {
+			for (const emission of delayed) emission.cancel();
+		},
+	};
+	return dispatcher;
 }
 
-/** The context of the emit, which only handlers need. */
-function openScope({ handlers }: Plan): AsyncScope | undefined {
-	return handlers.length > 0 ? openAsyncScope() : undefined;
-}
-
-function delayOf({ delayMs = 0, at }: EmitOptions, { clock }: BusCore): number {
+function delayOf({ delayMs = 0, at }: EmitOptions, clock: Clock): number {
 	return at === undefined ? delayMs : Math.max(0, new Date(at).getTime() - clock.now());
 }

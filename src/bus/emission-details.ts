@@ -20,15 +20,8 @@ export class Drop {
 	}
 }
 
-/** All of an emission that most emits never need; made when the first of it is. */
-export class Details {
-	readonly options: EmitOptions | undefined;
-	id: string | undefined;
-	/** By consumer: what it returned, its Failure or its Drop; callbacks first, then handlers. */
-	results: unknown[] | undefined;
-	/** By handler: how often it ran, where that was not once. */
-	attempts: number[] | undefined;
-	failures = 0;
+/** What hardly any emission needs. */
+class Rarities {
 	/** What the emit was made in; let go once its ids are read, or a chain of events would hold all before it. */
 	cause: BusEvent | undefined;
 	causationId: string | undefined;
@@ -41,48 +34,90 @@ export class Details {
 	blocked = 0;
 	refusal: Error | undefined;
 	accepted: Deferred<void> | undefined;
-	settled: Deferred<EmissionReport> | undefined;
-	stored: Promise<unknown> | undefined;
 	/** Takes it out of where it waits to be delivered. */
 	leave: (() => void) | undefined;
 	/** Resolves `stored` of an event that waits to be delivered. */
 	storing: Deferred<unknown> | undefined;
+}
+
+/** All of an emission that most emits never need; made when the first of it is. */
+export class Details {
+	readonly options: EmitOptions | undefined;
+	id: string | undefined;
+	/** By consumer: what it returned, its Failure or its Drop; callbacks first, then handlers. */
+	results: unknown[] | undefined;
+	/** By handler: how often it ran, where that was not once. */
+	attempts: number[] | undefined;
+	failures = 0;
+	settled: Deferred<EmissionReport> | undefined;
+	stored: Promise<unknown> | undefined;
+	rarities: Rarities | undefined;
 
 	constructor(options: EmitOptions | undefined) {
 		this.options = options;
 	}
 
+	ensureRarities(): Rarities {
+		this.rarities ??= new Rarities();
+		return this.rarities;
+	}
+
 	/** The ids that come from the cause. */
-	letGoOfCause(): this {
-		if (this.cause !== undefined) {
-			const { id, correlationId = id, traceparent } = this.cause;
-			this.causationId = id;
-			this.correlationId = correlationId;
-			this.traceparent = traceparent;
-			this.cause = undefined;
+	letGoOfCause(): Pick<Rarities, "causationId" | "correlationId" | "traceparent"> | undefined {
+		const { rarities } = this;
+		if (rarities?.cause !== undefined) {
+			const { id, correlationId = id, traceparent } = rarities.cause;
+			rarities.causationId = id;
+			rarities.correlationId = correlationId;
+			rarities.traceparent = traceparent;
+			rarities.cause = undefined;
 		}
-		return this;
+		return rarities;
 	}
 
 	whenAccepted(): Promise<void> {
-		if (this.refusal !== undefined) return Promise.reject(this.refusal);
-		if (this.blocked === 0) return Promise.resolve();
-		this.accepted ??= createDeferred();
-		return this.accepted.promise;
+		const { rarities } = this;
+		if (rarities?.refusal !== undefined) return Promise.reject(rarities.refusal);
+		if (rarities === undefined || rarities.blocked === 0) return Promise.resolve();
+		rarities.accepted ??= createDeferred();
+		return rarities.accepted.promise;
 	}
 
 	block(): void {
-		this.blocked++;
+		this.ensureRarities().blocked++;
 	}
 
 	unblock(): void {
-		this.blocked--;
-		if (this.blocked === 0) this.accepted?.resolve();
+		const rarities = this.ensureRarities();
+		rarities.blocked--;
+		if (rarities.blocked === 0) rarities.accepted?.resolve();
 	}
 
 	refuse(error: Error): void {
-		this.refusal ??= error;
-		this.accepted?.reject(this.refusal);
+		const rarities = this.ensureRarities();
+		rarities.refusal ??= error;
+		rarities.accepted?.reject(rarities.refusal);
+	}
+
+	/** It will be delivered later; returns whether it does not wait already. */
+	wait(leave: () => void): boolean {
+		const rarities = this.ensureRarities();
+		rarities.leave = leave;
+		if (rarities.storing !== undefined) return false;
+		this.block();
+		rarities.storing = createDeferred();
+		this.stored = rarities.storing.promise;
+		void this.stored.catch(() => undefined);
+		return true;
+	}
+
+	/** Takes it out of where it waits; answers whether it waited. */
+	leave(): boolean {
+		const { rarities } = this;
+		if (rarities?.leave === undefined) return false;
+		rarities.leave();
+		rarities.leave = undefined;
+		return true;
 	}
 }
 

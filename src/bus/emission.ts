@@ -3,6 +3,7 @@ import { createDeferred, isThenable } from "../internal/deferred.ts";
 import { createId } from "../internal/id.ts";
 import { isoTime } from "../internal/iso-time.ts";
 import type { Overflow } from "../lanes/index.ts";
+import type { Causes } from "./causes.ts";
 import { Details, Drop, Failure, outcomeOf } from "./emission-details.ts";
 import type { Metadata } from "./middleware.ts";
 import type { AnyCallback, Plan, QueuedEvent } from "./plan.ts";
@@ -85,20 +86,20 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	get correlationId(): string | undefined {
-		return this.#details?.options?.correlationId ?? this.#details?.letGoOfCause().correlationId;
+		return this.#details?.options?.correlationId ?? this.#details?.letGoOfCause()?.correlationId;
 	}
 
 	get causationId(): string | undefined {
-		return this.#details?.options?.causationId ?? this.#details?.letGoOfCause().causationId;
+		return this.#details?.options?.causationId ?? this.#details?.letGoOfCause()?.causationId;
 	}
 
 	get traceparent(): string | undefined {
-		return this.#details?.options?.traceparent ?? this.#details?.letGoOfCause().traceparent;
+		return this.#details?.options?.traceparent ?? this.#details?.letGoOfCause()?.traceparent;
 	}
 
 	get metadata(): BusEvent["metadata"] {
 		const details = this.#details;
-		return details?.metadata ?? details?.options?.metadata ?? noMetadata;
+		return details?.rarities?.metadata ?? details?.options?.metadata ?? noMetadata;
 	}
 
 	get idempotencyKey(): string | undefined {
@@ -106,7 +107,7 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 	/** Metadata with what middleware added to it, if any did. */
 	get enrichedMetadata(): Metadata | undefined {
-		return this.#details?.metadata;
+		return this.#details?.rarities?.metadata;
 	}
 
 	/** The event as a plain object; what `JSON.stringify` shows, and `console.log` in Node. */
@@ -145,16 +146,16 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	/** It was emitted by a consumer of that event. */
 	setCause(cause: BusEvent): void {
 		if (cause instanceof EmissionRecord) cause.#details?.letGoOfCause();
-		this.#ensureDetails().cause = cause;
+		this.#ensureDetails().ensureRarities().cause = cause;
 	}
 
 	addMetadata(metadata: Metadata): void {
-		this.#ensureDetails().metadata = Object.freeze({ ...this.metadata, ...metadata });
+		this.#ensureDetails().ensureRarities().metadata = Object.freeze({ ...this.metadata, ...metadata });
 	}
 
 	/** No consumer gets it. */
 	veto(): void {
-		this.#ensureDetails().state = "vetoed";
+		this.#ensureDetails().ensureRarities().state = "vetoed";
 		this.#plan.core.signals.send("event:vetoed", () => ({ event: this }));
 	}
 
@@ -163,27 +164,20 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	 * waits.
 	 */
 	wait(leave: () => void): void {
-		const details = this.#ensureDetails();
-		details.leave = leave;
-		// It was held before and is delayed now.
-		if (details.storing !== undefined) return;
 		this.#stamp();
-		this.#beginPending();
-		this.blockHandler();
-		details.storing = createDeferred();
-		details.stored = details.storing.promise;
-		void details.stored.catch(() => undefined);
+		// Otherwise it was held before and is delayed now.
+		if (this.#ensureDetails().wait(leave)) this.#beginPending();
 	}
 
 	/** The wait is over: it is delivered now, by the plan of today. */
 	deliver(plan: Plan, deliver: () => void): void {
 		this.#plan = plan;
-		const details = this.#ensureDetails();
-		details.leave = undefined;
+		const rarities = this.#ensureDetails().ensureRarities();
+		rarities.leave = undefined;
 		try {
 			deliver();
 		} catch (error) {
-			details.storing?.reject(error);
+			rarities.storing?.reject(error);
 			throw error;
 		} finally {
 			this.#endWait();
@@ -193,26 +187,23 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	/** The wait is over: it is not delivered at all. */
 	cancel(): boolean {
 		const details = this.#details;
-		const leave = details?.leave;
-		if (details === undefined || leave === undefined) return false;
-		leave();
-		details.leave = undefined;
-		details.state = "cancelled";
+		if (details?.leave() !== true) return false;
+		details.ensureRarities().state = "cancelled";
 		this.#endWait();
 		return true;
 	}
 
 	#endWait(): void {
-		this.#details?.storing?.resolve(undefined);
-		this.unblockHandler();
+		const details = this.#ensureDetails();
+		details.rarities?.storing?.resolve(undefined);
+		details.unblock();
 		this.#endPending();
 	}
 
 	/** Runs the callbacks in order; one that throws or rejects spares the others. */
-	runCallbacks(callbacks: Plan["callbacks"], data: unknown): void {
+	runCallbacks(callbacks: Plan["callbacks"], data: unknown, causes: Causes): void {
 		const count = callbacks.length;
 		if (count === 0) return;
-		const { causes } = this.#plan.core;
 		const { onStack } = causes;
 		causes.onStack = this;
 		let index = 0;
@@ -263,8 +254,8 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	/** The outbox promised to keep the event. */
 	setStored(stored: Promise<unknown>): void {
 		const details = this.#ensureDetails();
-		if (details.storing === undefined) details.stored = stored;
-		else details.storing.resolve(stored);
+		if (details.rarities?.storing === undefined) details.stored = stored;
+		else details.rarities.storing.resolve(stored);
 	}
 
 	#endHandler(index: number, result: unknown, attempts: number): void {
@@ -335,7 +326,8 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	}
 
 	#report(): EmissionReport {
-		const { failures, results, attempts, state } = this.#ensureDetails();
+		const { failures, results, attempts, rarities } = this.#ensureDetails();
+		const state = rarities?.state ?? "delivered";
 		if (state !== "delivered") return createReport(this, state, 0, () => []);
 		const { patterns, handlers } = this.#plan;
 		return createReport(this, state, failures, () => [

@@ -58,6 +58,7 @@ export class HandlerQueue implements EventQueue {
 		this.#lanes = createLanes<Job | Batch>({
 			...{ concurrency, gate, rateLimit, clock: core.clock },
 			run: (work) => this.#run(work),
+			settle: (work, hasFailed, result) => this.#runner.settle(work, hasFailed, result),
 			mayRunAgain: (work) => this.#mayRunAgain(work),
 		});
 		this.#collector =
@@ -191,7 +192,7 @@ export class HandlerQueue implements EventQueue {
 		this.#outcomes.drop(older, olderIndex, "coalesce");
 	}
 
-	#run(work: Job | Batch): RunVerdict | Promise<RunVerdict> {
+	#run(work: Job | Batch): RunVerdict | Promise<unknown> {
 		if (work instanceof Batch) {
 			this.#waiting -= work.jobs.length;
 			for (const job of work.jobs) this.#intake?.started(job);

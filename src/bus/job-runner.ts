@@ -43,35 +43,50 @@ export class JobRunner {
 		return this.#running;
 	}
 
-	run(work: Job | Batch): RunVerdict | Promise<RunVerdict> {
+	/** Starts an attempt; what it returns goes to {@link settle} when it is a promise, else it is the verdict. */
+	run(work: Job | Batch): RunVerdict | Promise<unknown> {
 		const attempt = this.#openAttempt(work);
 		const scope = work instanceof Batch ? this.#batchScope : work.scope;
 		this.#running++;
-		const timer = this.#startTimer(work, attempt);
 		let result: unknown;
-		let isPending: boolean;
 		try {
 			result = scope.runInAsyncScope(this.#invoke, undefined, attempt);
-			isPending = isThenable(result);
+			if (isThenable(result)) return result as Promise<unknown>;
 		} catch (error) {
-			return this.#end(work, attempt, timer, true, error);
+			return this.settle(work, true, error);
 		}
-		if (!isPending) return this.#end(work, attempt, timer, false, result);
-		return Promise.resolve(result).then(
-			(value) => this.#end(work, attempt, timer, false, value),
-			(error) => this.#end(work, attempt, timer, true, error),
-		);
+		return this.settle(work, false, result);
+	}
+
+	/** The function has really settled: only now may its slot and its lane be free. */
+	settle(work: Job | Batch, hasFailed: boolean, result: unknown): RunVerdict {
+		const attempt = work.attempt as Attempt;
+		work.attempt = undefined;
+		this.#running--;
+		attempt.end();
+		if (attempt.timer !== undefined) this.#core.clock.clearTimeout(attempt.timer);
+		// An attempt that timed out has failed, whatever the function came back with.
+		const isLate = attempt.abortReason !== undefined;
+		const error = isLate ? attempt.abortReason : result;
+		if (work instanceof Batch)
+			return this.#endBatch(work, attempt as BatchAttempt, hasFailed || isLate, error);
+		if (hasFailed || isLate) return this.#isLast(work, error) ? undefined : this.#retry(work, error);
+		this.#outcomes.succeed(work, result);
+		return undefined;
 	}
 
 	#openAttempt(work: Job | Batch): Attempt {
 		const number = ++work.attempts;
-		if (!(work instanceof Batch)) return new Attempt(work.event, number, this.host);
-		for (const job of work.jobs) job.attempts = number;
-		return new BatchAttempt(
-			work.jobs.map(({ event }) => event),
-			number,
-			this.host,
-		);
+		if (work instanceof Batch) {
+			for (const job of work.jobs) job.attempts = number;
+			const events = work.jobs.map(({ event }) => event);
+			work.attempt = new BatchAttempt(events, number, this.host);
+		} else {
+			work.attempt = new Attempt(work.event, number, this.host);
+		}
+		if (this.#settings.timeoutMs !== undefined)
+			this.#startTimer(work, work.attempt, this.#settings.timeoutMs);
+		return work.attempt;
 	}
 
 	readonly #invoke = (attempt: Attempt): unknown => {
@@ -98,10 +113,9 @@ export class JobRunner {
 		);
 	}
 
-	#startTimer(work: Job | Batch, attempt: Attempt): unknown {
-		const { timeoutMs, name } = this.#settings;
-		if (timeoutMs === undefined) return undefined;
-		return this.#core.clock.setTimeout(() => {
+	#startTimer(work: Job | Batch, attempt: Attempt, timeoutMs: number): void {
+		const { name } = this.#settings;
+		attempt.timer = this.#core.clock.setTimeout(() => {
 			const message = `Handler "${name}" took longer than ${timeoutMs} ms`;
 			attempt.abort(new CallhookError("ERR_CALLHOOK_TIMEOUT", message, { timeoutMs }));
 			for (const { event } of jobsOf(work)) {
@@ -109,21 +123,6 @@ export class JobRunner {
 				this.#core.signals.send("handler:timeout", () => info);
 			}
 		}, timeoutMs);
-	}
-
-	/** The function has really settled: only now may its slot and its lane be free. */
-	#end(work: Job | Batch, attempt: Attempt, timer: unknown, hasFailed: boolean, result: unknown): RunVerdict {
-		this.#running--;
-		attempt.end();
-		if (timer !== undefined) this.#core.clock.clearTimeout(timer);
-		// An attempt that timed out has failed, whatever the function came back with.
-		const isLate = attempt.abortReason !== undefined;
-		const error = isLate ? attempt.abortReason : result;
-		if (work instanceof Batch)
-			return this.#endBatch(work, attempt as BatchAttempt, hasFailed || isLate, error);
-		if (hasFailed || isLate) return this.#isLast(work, error) ? undefined : this.#retry(work, error);
-		this.#outcomes.succeed(work, result);
-		return undefined;
 	}
 
 	/** Each event of a batch ends by itself; those that are worth it go on together. */

@@ -1,5 +1,6 @@
 import type { AsyncScope } from "../internal/async-scope.ts";
 import type { LaneJob } from "../lanes/index.ts";
+import type { Attempt, BatchAttempt } from "./attempt.ts";
 import type { QueuedEvent } from "./plan.ts";
 
 /** A failed attempt, as a dead letter tells it. */
@@ -21,6 +22,8 @@ export class Job implements LaneJob {
 	attempts = 0;
 	/** The last of its failures; most jobs never have one. */
 	failures: AttemptFailure[] | undefined = undefined;
+	/** The attempt that runs. */
+	attempt: Attempt | undefined = undefined;
 	/** The batch it waits or runs in. */
 	batch: Batch | undefined = undefined;
 	/** Whether it waits outside a full queue. */
@@ -39,6 +42,7 @@ export class Batch implements LaneJob {
 	readonly lane = undefined;
 	jobs: readonly Job[];
 	attempts = 0;
+	attempt: BatchAttempt | undefined = undefined;
 
 	constructor(jobs: readonly Job[]) {
 		this.jobs = jobs;

@@ -16,5 +16,7 @@ export class PermanentError extends Error {
 }
 
 export function isPermanentError(error: unknown): boolean {
-	return typeof error === "object" && error !== null && (error as Partial<PermanentError>).isPermanent === true;
+	return (
+		typeof error === "object" && error !== null && (error as Partial<PermanentError>).isPermanent === true
+	);
 }

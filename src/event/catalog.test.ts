@@ -71,7 +71,11 @@ describe("defineEvents()", () => {
 		['events["order.paid"].schema', { schema: {} }, "a Standard Schema"],
 		['events["order.paid"].schema', { schema: null }, "a Standard Schema"],
 		['events["order.paid"].key', { schema: order, key: "orderId" }, "a function"],
-		['events["order.paid"].descripton', { schema: order, descripton: "" }, "one of schema, description, key, retain"],
+		[
+			'events["order.paid"].descripton',
+			{ schema: order, descripton: "" },
+			"one of schema, description, key, retain",
+		],
 	];
 	test.each(broken)("refuses a definition: %s of %j", (option, definition, expected) => {
 		const define = () => defineEvents({ "order.paid": definition as never });

@@ -21,8 +21,10 @@ export interface LanesOptions<Job extends LaneJob> {
 	/** How many may start in a time. */
 	readonly rateLimit?: RateLimit | undefined;
 	readonly clock: Clock;
-	/** Runs a job. Must not throw or reject. */
-	run(job: Job): RunVerdict | Promise<RunVerdict>;
+	/** Runs a job; what it returns is the verdict, or a promise for what `settle` makes it from. Must not throw. */
+	run(job: Job): RunVerdict | Promise<unknown>;
+	/** The promise of a run has settled: gives the verdict. Must not throw. Default: the value is the verdict. */
+	settle?(job: Job, hasFailed: boolean, result: unknown): RunVerdict;
 	/** Asked before a job waits to run again; with `false` it is over instead. Default: it may. */
 	mayRunAgain?(job: Job): boolean;
 }
@@ -52,7 +54,7 @@ export interface Lanes<Job extends LaneJob> {
 }
 
 export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): Lanes<Job> {
-	const { clock, run } = options;
+	const { clock, run, settle = (_job, _hasFailed, result) => result as RunVerdict } = options;
 	const concurrency = Math.min(options.concurrency, options.gate?.concurrency ?? Number.POSITIVE_INFINITY);
 	// p-queue costs 5–20 µs a task, so it schedules workers that each run many jobs, and nothing when nothing is limited.
 	const gate =
@@ -139,26 +141,54 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		for (let left = ready.size; left > 0; left--) {
 			const job = take();
 			if (job === undefined) return;
-			const verdict = run(job);
-			if (isThenable(verdict)) void verdict.then((settled) => finish(job, settled));
-			else finish(job, verdict);
+			const result = run(job);
+			if (isThenable(result)) onSettled(job, result, finish);
+			else finish(job, result);
 		}
 	}
 
 	/** Limited: one of at most `concurrency` workers, each running job after job. */
-	async function work(): Promise<void> {
-		// p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
-		await Promise.resolve();
+	function work(): Promise<void> {
+		// In a microtask, since p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
+		return new Promise((resolve) => queueMicrotask(() => workOn(resolve)));
+	}
+
+	/** A loop with callbacks: with `await`, each job would cost two promises more. */
+	function workOn(end: () => void): void {
 		for (let job = take(); job !== undefined; job = take()) {
-			const verdict = run(job);
-			finish(job, isThenable(verdict) ? await verdict : verdict);
-			if (gate !== undefined && gate.size > 0) {
-				// Others wait for the shared ceiling: back to the end of the line.
-				void gate.add(work);
+			const result = run(job);
+			if (isThenable(result)) {
+				onSettled(job, result, (settled, verdict) => {
+					finish(settled, verdict);
+					if (!giveUpSlot(end)) workOn(end);
+				});
 				return;
 			}
+			finish(job, result);
+			if (giveUpSlot(end)) return;
 		}
 		workers--;
+		end();
+	}
+
+	/** Others wait for the shared ceiling: the worker goes back to the end of their line. */
+	function giveUpSlot(end: () => void): boolean {
+		if (gate === undefined || gate.size === 0) return false;
+		void gate.add(work);
+		end();
+		return true;
+	}
+
+	function onSettled(
+		job: Job,
+		result: PromiseLike<unknown>,
+		goOn: (job: Job, verdict: RunVerdict) => void,
+	): void {
+		// Through Promise.resolve, because a foreign `then` may throw or call back at once.
+		Promise.resolve(result).then(
+			(value) => goOn(job, settle(job, false, value)),
+			(error) => goOn(job, settle(job, true, error)),
+		);
 	}
 
 	function finish(job: Job, verdict: RunVerdict): void {
