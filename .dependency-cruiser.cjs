@@ -104,6 +104,12 @@ const parts = [
 		types: [door("bus"), door("outbox"), outboxPort, nodeModule("http")],
 	},
 	{
+		name: "diagnostics",
+		path: "^src/diagnostics/",
+		why: "The core knows no node: module; what publishes its signals on one is an entry of its own.",
+		may: [door("bus"), nodeModule("diagnostics_channel")],
+	},
+	{
 		name: "testing",
 		path: "^src/testing/",
 		why: "The test kit uses what users use: any folder, through its door. The contract suite reports with node:assert.",

@@ -6,6 +6,7 @@ export default defineConfig({
 		webhook: "src/webhook/index.ts",
 		receiver: "src/receiver/index.ts",
 		testing: "src/testing/index.ts",
+		diagnostics: "src/diagnostics/index.ts",
 	},
 	// The entries `callhook` and `callhook/receiver` run in browsers and workers too.
 	platform: "neutral",

@@ -9,6 +9,8 @@ import type { HandlerStats } from "./handler-queue.ts";
 import type { HandlerSubscription } from "./handler-subscription.ts";
 import type { Held } from "./hold.ts";
 import type { EmitMiddleware, HandlerMiddleware } from "./middleware.ts";
+import type { NodeStyleEmitter } from "./node-emitter.ts";
+import type { EmitterSource, Pipe, PipeTarget } from "./pipe.ts";
 import type { LifecycleSignals } from "./signals.ts";
 import type { EventStream, StreamOptions } from "./stream.ts";
 import type { Unsubscribe } from "./subscription.ts";
@@ -170,6 +172,29 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 */
 	use(middleware: HandlerMiddleware, options?: { readonly around?: "handler" | undefined }): Unsubscribe;
 	use(middleware: EmitMiddleware, options: { readonly around: "emit" }): Unsubscribe;
+	/**
+	 * Emits what comes from elsewhere: from an emitter or an EventTarget, with an event type for each of its names, or from
+	 * an async iterable, with one type for its items, which are read no faster than they are accepted. A CustomEvent gives
+	 * its `detail`, several arguments become a list. Bad data goes to `onError`, never into the source.
+	 *
+	 * @example
+	 * ```ts
+	 * bus.pipeFrom(socket, { message: "chat.said", close: { type: "chat.left", data: (code) => ({ code }) } });
+	 * bus.pipeFrom(readLines(file), "line.read");
+	 * ```
+	 */
+	pipeFrom(source: EmitterSource | EventTarget, map: Readonly<Record<string, PipeTarget<Inputs>>>): Pipe;
+	pipeFrom<Type extends EventType<Events> & keyof Inputs>(
+		source: AsyncIterable<Inputs[Type]>,
+		type: Type,
+	): Pipe;
+	/** The bus as an EventTarget: events as CustomEvents with the data as `detail`; what is dispatched is emitted. */
+	toEventTarget(): EventTarget;
+	/**
+	 * The bus as an emitter in Node's style, for libraries that want one and for `events.once` and `events.on`. Listeners
+	 * get the data and the event; unlike Node's, one that throws spares the others and the emitter.
+	 */
+	toEventEmitter(): NodeStyleEmitter;
 	/** The events that handlers gave up. */
 	readonly deadLetters: DeadLetters;
 	/** Watches the life of events. An observer that throws hurts nobody; its error goes to `onError`. */

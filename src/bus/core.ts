@@ -8,8 +8,8 @@ import type { Signals } from "./signals.ts";
 
 /** Where an error comes from, for `onError`. */
 export interface ErrorContext {
-	readonly source: "callback" | "handler" | "middleware" | "observer" | "outbox";
-	/** The handler's name, the callback's pattern, the signal's name or the outbox's activity. */
+	readonly source: "callback" | "handler" | "middleware" | "observer" | "outbox" | "pipe";
+	/** The handler's name, the callback's pattern, the signal's name, the outbox's activity or the pipe's event type. */
 	readonly name: string;
 	readonly event?: BusEvent | undefined;
 }

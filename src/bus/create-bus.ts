@@ -20,11 +20,14 @@ import { type BusCore, createErrorSink, OpenWork } from "./core.ts";
 import { createDeadLetters } from "./dead-letters.ts";
 import { createDispatcher } from "./dispatcher.ts";
 import { drain } from "./drain.ts";
+import { createBusEventTarget } from "./event-target.ts";
 import type { HandleOptions } from "./handler-options.ts";
 import { asyncDispose } from "./handler-subscription.ts";
 import { createHold, createHoldList } from "./hold.ts";
 import { createLeakWarning } from "./leak-warning.ts";
 import { createMiddlewareLists } from "./middleware.ts";
+import { createNodeStyleEmitter } from "./node-emitter.ts";
+import { createPipe } from "./pipe.ts";
 import type { Tap } from "./plan.ts";
 import { createRegistry } from "./registry.ts";
 import { createRetainedEvents } from "./retained-events.ts";
@@ -108,6 +111,13 @@ export function createBus(options: BusOptions = {}): unknown {
 		dispatcher.dispatchFully(registry.plan(registry.channel(type)), data, emitOptions, holdBack),
 	);
 	const startHold = createHoldList(checkOpen);
+	const pipes = new Set<Unsubscribe>();
+	const emit = (type: string, data: unknown, emitOptions?: EmitOptions) =>
+		dispatcher.dispatch(registry.channel(type), data, emitOptions);
+	const untyped = {
+		emit,
+		on: (text: string, callback: AnyFunction, onOptions?: object) => subscriber.on(text, callback, onOptions),
+	};
 	if (options.startHeld === true) dispatcher.holdAll = startHold.holdBack;
 
 	function checkOpen(): void {
@@ -142,6 +152,7 @@ export function createBus(options: BusOptions = {}): unknown {
 
 	function closeIntake(): void {
 		isOpen = false;
+		for (const end of pipes) end();
 		registry.forgetPlans();
 		streams.end();
 		waiter.close();
@@ -171,7 +182,7 @@ export function createBus(options: BusOptions = {}): unknown {
 	}
 
 	return {
-		on: (text: string, callback: AnyFunction, onOptions?: object) => subscriber.on(text, callback, onOptions),
+		...untyped,
 		once: (text: string, callback: AnyFunction, onOptions?: object) =>
 			subscriber.on(text, callback, { ...onOptions, once: true }),
 		off(text: string, callback: AnyFunction) {
@@ -180,8 +191,6 @@ export function createBus(options: BusOptions = {}): unknown {
 		},
 		handle: (text: string, handler: AnyFunction, handleOptions?: HandleOptions<never, never>) =>
 			subscriber.handle(text, handler, handleOptions),
-		emit: (type: string, data: unknown, emitOptions?: EmitOptions) =>
-			dispatcher.dispatch(registry.channel(type), data, emitOptions),
 		emitter(type: string) {
 			checkOpen();
 			const channel = registry.bind(type);
@@ -198,6 +207,13 @@ export function createBus(options: BusOptions = {}): unknown {
 			startHold.release();
 		},
 		use: middleware.use,
+		pipeFrom(from: unknown, target: unknown) {
+			checkOpen();
+			const reportPipe = (error: unknown, name: string): void => report(error, { source: "pipe", name });
+			return createPipe(from, target, { emit, report: reportPipe, open: pipes });
+		},
+		toEventTarget: () => createBusEventTarget(untyped),
+		toEventEmitter: () => createNodeStyleEmitter(untyped),
 		deadLetters,
 		observe: signals.observe,
 		outbox: outbox?.door,

@@ -2,6 +2,7 @@ import { CallhookError } from "../errors.ts";
 import type { EmitOptions } from "../event/index.ts";
 import { isMessageId } from "../internal/message-id.ts";
 import { checkDelayMs, checkOptions, invalidOption } from "../internal/options.ts";
+import { isTraceparent } from "../internal/traceparent.ts";
 import type { Plan } from "./plan.ts";
 
 const textOptions = [
@@ -44,6 +45,14 @@ export function checkEmitOptions(options: EmitOptions): void {
 		if (value !== undefined && (typeof value !== "string" || value === "")) {
 			throw invalidOption(name, "a non-empty string", value);
 		}
+	}
+	const { traceparent } = options;
+	if (traceparent !== undefined && !isTraceparent(traceparent)) {
+		throw invalidOption(
+			"traceparent",
+			"a W3C traceparent, such as 00-<32 hex digits>-<16 hex digits>-01",
+			traceparent,
+		);
 	}
 }
 

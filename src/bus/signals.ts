@@ -68,6 +68,29 @@ export interface LifecycleSignals extends OutboxSignals {
 	};
 }
 
+const known: Readonly<Record<keyof LifecycleSignals, true>> = {
+	"event:vetoed": true,
+	"callback:failed": true,
+	"handler:succeeded": true,
+	"handler:retry": true,
+	"handler:failed": true,
+	"handler:timeout": true,
+	"handler:dropped": true,
+	"handler:exceeded": true,
+	"deadletter:dropped": true,
+	"stream:dropped": true,
+	"subscription:leak": true,
+	"attempt:failed": true,
+	"delivery:delivered": true,
+	"delivery:dead": true,
+	"delivery:lost": true,
+};
+
+/** The name of every lifecycle signal. */
+export const signalNames: readonly (keyof LifecycleSignals)[] = Object.keys(
+	known,
+) as (keyof LifecycleSignals)[];
+
 /** The observers of a bus. */
 export interface Signals {
 	observe<Name extends keyof LifecycleSignals>(
@@ -84,6 +107,8 @@ export function createSignals(report: (error: unknown, signal: string) => void):
 	const emitter = new EventEmitter();
 	return {
 		observe(name, observer) {
+			if (!Object.hasOwn(known, name))
+				throw invalidOption("signal", `one of ${signalNames.join(", ")}`, name);
 			if (typeof observer !== "function") throw invalidOption("observer", "a function", observer);
 			const listener = (info: LifecycleSignals[typeof name]): void => {
 				try {

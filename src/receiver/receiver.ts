@@ -2,6 +2,7 @@ import { type CallhookErrorCode, isCallhookError } from "../errors.ts";
 import type { Catalog } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
+import { isTraceparent } from "../internal/traceparent.ts";
 // The door for verifying; the index is the one for signing, and loads node:crypto.
 import { createVerifier } from "../signature/verify.ts";
 import { refuse, refuseMethod, refuseReadBody } from "./answers.ts";
@@ -10,7 +11,11 @@ import { parseReceivedEvent } from "./received-event.ts";
 
 /** Where received events go: a bus. */
 export interface EventSink {
-	emit(type: string, data: unknown, options: { readonly id: string; readonly time: string }): unknown;
+	emit(
+		type: string,
+		data: unknown,
+		options: { readonly id: string; readonly time: string; readonly traceparent?: string },
+	): unknown;
 }
 
 /** Options of {@link createReceiver}. */
@@ -89,7 +94,10 @@ export function createReceiver(options: ReceiverOptions): Receiver {
 		const { type, timestamp, data } = parseReceivedEvent(message.body);
 		events?.parse(type, data);
 		// A sink of the user's own may be asynchronous; what it could not take must not be answered with 204.
-		await bus.emit(type, data, { id: message.id, time: timestamp });
+		const origin = { id: message.id, time: timestamp };
+		const traceparent = request.headers.get("traceparent") ?? "";
+		// A malformed one counts as none: https://www.w3.org/TR/trace-context/#processing-model-for-working-with-trace-context
+		await bus.emit(type, data, isTraceparent(traceparent) ? { ...origin, traceparent } : origin);
 	}
 
 	return {

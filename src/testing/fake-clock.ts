@@ -8,6 +8,8 @@ export interface FakeClock extends Clock {
 	 * lets everything run that is ready, so that what a timer started has set its own timers.
 	 */
 	advance(ms: number): Promise<void>;
+	/** Moves the time to the next timer and fires it; answers whether there was one. */
+	advanceToNext(): Promise<boolean>;
 	/** How many timers are set. */
 	readonly timers: number;
 }
@@ -68,6 +70,15 @@ export function fakeClock(options: { readonly now?: number | Date } = {}): FakeC
 			}
 			nowMs = untilMs;
 			await letRun();
+		},
+		async advanceToNext() {
+			await letRun();
+			const timer = takeDue(Number.POSITIVE_INFINITY);
+			if (timer === undefined) return false;
+			nowMs = Math.max(nowMs, timer.dueAtMs);
+			timer.callback();
+			await letRun();
+			return true;
 		},
 		get timers() {
 			return timers.size;

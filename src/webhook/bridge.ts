@@ -129,17 +129,18 @@ function sign(
 	nowMs: number,
 	userAgent: string,
 ): Omit<SendRequest, "timeoutMs"> {
-	const { id, type, time, dataJson } = event;
+	const { id, type, time, dataJson, traceparent } = event;
 	const body = Buffer.from(
 		`{"type":${JSON.stringify(type)},"timestamp":${JSON.stringify(time)},"data":${dataJson}}`,
 	);
 	const timestampSeconds = Math.floor(nowMs / 1_000);
-	const headers = {
+	const headers: Record<string, string> = {
 		"content-type": "application/json",
 		"user-agent": userAgent,
 		[webhookIdHeader]: id,
 		[webhookTimestampHeader]: String(timestampSeconds),
 		[webhookSignatureHeader]: signer.sign(id, timestampSeconds, body),
 	};
+	if (traceparent !== undefined) headers.traceparent = traceparent;
 	return { origin, path, headers, body };
 }

@@ -1,0 +1,78 @@
+import { type Bus, type BusOptions, createBus, type ErrorContext } from "../bus/index.ts";
+import type { BusEvent, Catalog } from "../event/index.ts";
+import { type FakeClock, fakeClock } from "./fake-clock.ts";
+import { settle } from "./settle.ts";
+
+/** A bus that remembers what happened on it and whose time stands still until it is moved. */
+export interface TestBus<Events = Record<string, unknown>, Inputs = Events> extends Bus<Events, Inputs> {
+	/** Every event that was delivered or vetoed, oldest first. */
+	readonly recorded: readonly BusEvent[];
+	/** The data of the recorded events of one type. */
+	dataOf<Type extends keyof Events & string>(type: Type): Events[Type][];
+	/** Every error that would have gone to `onError`. */
+	readonly errors: readonly { readonly error: unknown; readonly context: ErrorContext }[];
+	readonly clock: FakeClock;
+	/**
+	 * Waits until everything that was emitted, and everything that came of it, has ended; moves the clock over retries,
+	 * delays and batches that wait. A handler that waits for something real needs that first: its time limit would pass.
+	 */
+	settle(): Promise<void>;
+}
+
+/**
+ * Creates a bus for tests, with the options of `createBus`, a fake clock, and a memory of what happened.
+ *
+ * @example
+ * ```ts
+ * const bus = createTestBus({ events });
+ * registerOrderHandlers(bus);
+ * bus.emit("order.paid", { orderId: "o_1", total: 4200 });
+ * await bus.settle();
+ * expect(bus.dataOf("receipt.sent")).toEqual([{ orderId: "o_1" }]);
+ * ```
+ */
+export function createTestBus<Events, Inputs>(
+	options: TestBusOptions<Events, Inputs> & { readonly events: Catalog<Events, Inputs> },
+): TestBus<Events, Inputs>;
+export function createTestBus<Events = Record<string, unknown>>(
+	options?: TestBusOptions & { readonly events?: undefined },
+): TestBus<Events>;
+export function createTestBus(options: TestBusOptions = {}): unknown {
+	const clock = options.clock ?? fakeClock();
+	const recorded: BusEvent[] = [];
+	const errors: { error: unknown; context: ErrorContext }[] = [];
+	const bus = createBus({
+		...(options as BusOptions & { events?: undefined }),
+		clock,
+		onError(error, context) {
+			errors.push({ error, context });
+			return options.onError?.(error, context);
+		},
+	});
+	bus.use(
+		(event, next) => {
+			recorded.push(event);
+			next(event);
+		},
+		{ around: "emit" },
+	);
+	return Object.assign(bus, {
+		recorded,
+		errors,
+		clock,
+		dataOf: (type: string) => recorded.filter((event) => event.type === type).map(({ data }) => data),
+		async settle() {
+			while (true) {
+				await clock.advance(0);
+				if (bus.stats().open === 0) return settle(bus);
+				if (!(await clock.advanceToNext())) await bus.idle();
+			}
+		},
+	});
+}
+
+/** As for `createBus`, with a fake clock. */
+export interface TestBusOptions<Events = unknown, Inputs = unknown>
+	extends Omit<BusOptions<Events, Inputs>, "clock"> {
+	readonly clock?: FakeClock | undefined;
+}
