@@ -83,8 +83,8 @@ export function createDeadLetters(
 			signals.send("deadletter:dropped", () => ({ letter: oldest as DeadLetter }));
 		},
 		async list(filter = {}) {
-			const { limit: _limit, cursor: _cursor, ...picked } = filter;
 			const page = readPage(filter, knownFilters);
+			const { limit: _limit, cursor: _cursor, ...picked } = filter;
 			return paginate(pick(picked).reverse(), page, "falling", (letter) => letter);
 		},
 		async replay(filter = {}) {

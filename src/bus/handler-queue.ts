@@ -47,6 +47,8 @@ export class HandlerQueue implements EventQueue {
 	isEnding = false;
 	/** Events inside the queue that do not run. */
 	#waiting = 0;
+	/** No batch waits to be full any more. */
+	#isHurried = false;
 
 	constructor(core: BusCore, handler: HandlerFunction, settings: HandlerSettings, gate: Gate | undefined) {
 		const { name, concurrency, rateLimit, batch } = settings;
@@ -109,8 +111,9 @@ export class HandlerQueue implements EventQueue {
 		return this.#outcomes.open.idle();
 	}
 
-	/** Starts the batch that waits to be full. */
+	/** Starts the batch that waits to be full, and each that follows without waiting for that. */
 	flush(): void {
+		this.#isHurried = true;
 		this.#collector?.flush();
 	}
 
@@ -130,7 +133,10 @@ export class HandlerQueue implements EventQueue {
 		const waiting = this.#lanes.clear().flatMap(jobsOf);
 		waiting.push(...(this.#collector?.clear() ?? []), ...(this.#intake?.clear() ?? []));
 		this.#waiting = 0;
-		for (const job of waiting) this.#outcomes.fail(job, reason);
+		for (const job of waiting) {
+			if (job.isOutside) job.event.unblockHandler();
+			this.#outcomes.fail(job, reason);
+		}
 	}
 
 	#createIntake(): Intake<Job> | undefined {
@@ -152,7 +158,7 @@ export class HandlerQueue implements EventQueue {
 				job.event.unblockHandler();
 			},
 			onExceeded: ({ event }) => {
-				const info = { event, handler: this.name, limit, queued: this.size + 1 };
+				const info = { event, handler: this.name, limit, queued: this.size };
 				this.#core.signals.send("handler:exceeded", () => info);
 			},
 			onDropped: ({ event, index }) => this.#outcomes.drop(event, index, overflow),
@@ -162,8 +168,11 @@ export class HandlerQueue implements EventQueue {
 
 	#admit(job: Job): void {
 		this.#waiting++;
-		if (this.#collector === undefined) this.#lanes.push(job);
-		else this.#collector.add(job);
+		const collector = this.#collector;
+		if (collector === undefined) return this.#lanes.push(job);
+		collector.add(job);
+		// Later in this turn, so that what is let in together makes a batch.
+		if (this.#isHurried) queueMicrotask(() => collector.flush());
 	}
 
 	/** Takes out a job that has not started. */

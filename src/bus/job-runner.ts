@@ -164,8 +164,8 @@ export class JobRunner {
 	}
 
 	#isWorthRetry(job: Job, error: unknown): boolean {
-		if (isPermanentError(error)) return false;
 		try {
+			if (isPermanentError(error)) return false;
 			return this.#settings.when?.(error) ?? true;
 		} catch (whenError) {
 			this.#outcomes.report(whenError, job.event);

@@ -11,7 +11,7 @@ export interface BatchOptions {
 /** Collects jobs into batches. */
 export interface Collector<Job> {
 	add(job: Job): void;
-	/** Takes a job out of the batch that is being filled. */
+	/** Takes a job out of the batch that is being filled; the batch starts no later for it. */
 	remove(job: Job): void;
 	/** Jobs in the batch that is being filled. */
 	readonly size: number;
@@ -44,7 +44,8 @@ export function createCollector<Job>(
 	}
 
 	function flush(): void {
-		if (jobs.length > 0) onBatch(take());
+		const taken = take();
+		if (taken.length > 0) onBatch(taken);
 	}
 
 	return {
@@ -56,7 +57,6 @@ export function createCollector<Job>(
 		remove(job) {
 			const at = jobs.indexOf(job);
 			if (at >= 0) jobs.splice(at, 1);
-			if (jobs.length === 0) take();
 		},
 		get size() {
 			return jobs.length;

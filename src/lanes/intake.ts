@@ -23,10 +23,11 @@ export interface QueueOptions {
 export interface IntakeHost<Job> {
 	/** How many wait in the queue. */
 	size(): number;
+	/** Runs nobody's code; what is told below may, and is told when the queue is in order again. */
 	admit(job: Job): void;
 	/** Takes a job out of the queue that has not started: the oldest of them. */
 	remove(job: Job): void;
-	/** The key by which jobs coalesce. */
+	/** The key by which jobs coalesce and keep their order. */
 	keyOf(job: Job): string | undefined;
 	/** Lets the newer job take the place of one that waits. */
 	replace(waiting: Job, newer: Job): void;
@@ -70,6 +71,25 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 		host.admit(job);
 	}
 
+	function letIn(job: Job): void {
+		host.onUnblocked(job);
+		admit(job);
+	}
+
+	/** Lets in, although there is no room, all that waits outside with this key, so that none is overtaken, and the job. */
+	function exceed(key: string | undefined, job?: Job): void {
+		const exceeding: Job[] = [];
+		if (key !== undefined) {
+			for (const other of outside.takeAll()) (host.keyOf(other) === key ? exceeding : outside).push(other);
+		}
+		for (const other of exceeding) letIn(other);
+		if (job !== undefined) {
+			admit(job);
+			exceeding.push(job);
+		}
+		for (const other of exceeding) host.onExceeded(other);
+	}
+
 	function pushFull(job: Job, mustNotBlock: boolean): void {
 		switch (overflow) {
 			case "reject":
@@ -81,16 +101,13 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 				if (oldest === undefined) return host.onDropped(job);
 				droppable.delete(oldest);
 				host.remove(oldest);
-				host.onDropped(oldest);
-				return admit(job);
+				admit(job);
+				return host.onDropped(oldest);
 			}
 			case "block":
 			case "coalesce":
 				// Whoever must free a place cannot be made to wait for one.
-				if (mustNotBlock) {
-					host.onExceeded(job);
-					return admit(job);
-				}
+				if (mustNotBlock) return exceed(host.keyOf(job), job);
 				outside.push(job);
 				return host.onBlocked(job);
 		}
@@ -101,7 +118,11 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 			const key = overflow === "coalesce" ? host.keyOf(job) : undefined;
 			if (key !== undefined) {
 				const waiting = byKey.get(key);
-				if (waiting !== undefined) return host.replace(waiting, job);
+				if (waiting !== undefined) {
+					host.replace(waiting, job);
+					if (mustNotBlock && outside.size > 0) exceed(key);
+					return;
+				}
 				byKey.set(key, job);
 			}
 			if (outside.size === 0 && host.size() < limit) admit(job);
@@ -114,11 +135,7 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 				// Not when it starts again for a retry: the one that waits is another by then.
 				if (key !== undefined && byKey.get(key) === job) byKey.delete(key);
 			}
-			while (outside.size > 0 && host.size() < limit) {
-				const next = outside.shift() as Job;
-				host.onUnblocked(next);
-				admit(next);
-			}
+			while (outside.size > 0 && host.size() < limit) letIn(outside.shift() as Job);
 		},
 		get blocked() {
 			return outside.size;

@@ -135,6 +135,13 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		}
 	}
 
+	/** One that stays at the head for long, as a retry does while paused, must not keep all that was removed behind it. */
+	function sweepRemoved(): void {
+		const swept: Job[] = [];
+		for (const job of ready.takeAll()) (removed.delete(job) ? swept : ready).push(job);
+		for (const { lane } of swept) releaseLane(lane);
+	}
+
 	/** Unlimited: starts all that is ready, without a queue. */
 	function flush(): void {
 		isFlushing = false;
@@ -279,6 +286,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 			} else {
 				removed.add(job);
 				skipRemoved();
+				if (removed.size * 2 > ready.size) sweepRemoved();
 			}
 			resolveIdle();
 		},
