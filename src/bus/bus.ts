@@ -17,22 +17,22 @@ import type { Unsubscribe } from "./subscription.ts";
 import type { WaitForOptions } from "./wait-for.ts";
 
 /** A function run in line with `emit`. What it returns stands in the report; a promise is awaited there. */
-export type Callback<Events, Type extends EventType<Events>> = (
+export type Callback<Events, Type extends EventType<Events>, Result = unknown> = (
 	data: Events[Type],
 	event: EventOf<Events, Type>,
-) => unknown;
+) => Result;
 
 /** A function run behind `emit`, with limits and retries. What it returns stands in the report. */
-export type Handler<Events, Type extends EventType<Events>> = (
+export type Handler<Events, Type extends EventType<Events>, Result = unknown> = (
 	data: Events[Type],
 	context: HandlerContext<EventOf<Events, Type>>,
-) => unknown;
+) => Result;
 
 /** A function run behind `emit` for lists of events. What it returns stands in the report of each. */
-export type BatchHandler<Events, Type extends EventType<Events>> = (
+export type BatchHandler<Events, Type extends EventType<Events>, Result = unknown> = (
 	data: readonly Events[Type][],
 	context: BatchContext<EventOf<Events, Type>>,
-) => unknown;
+) => Result;
 
 /** Emits events of one type. */
 export type Emitter<Events, Inputs, Type extends EventType<Events> & keyof Inputs> = (
@@ -78,17 +78,17 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * const off = bus.on("order.*", (data, event) => console.log(event.type, data.orderId));
 	 * ```
 	 */
-	on<const Text extends string>(
+	on<const Text extends string, Result>(
 		pattern: CheckedPattern<Events, Text>,
-		callback: Callback<Events, MatchingType<Events, Text>>,
+		callback: Callback<Events, MatchingType<Events, Text>, Result>,
 		options?: OnOptions,
-	): Unsubscribe;
+	): Unsubscribe<Awaited<Result>>;
 	/** The same as `on` with `once: true`. */
-	once<const Text extends string>(
+	once<const Text extends string, Result>(
 		pattern: CheckedPattern<Events, Text>,
-		callback: Callback<Events, MatchingType<Events, Text>>,
+		callback: Callback<Events, MatchingType<Events, Text>, Result>,
 		options?: Omit<OnOptions, "once">,
-	): Unsubscribe;
+	): Unsubscribe<Awaited<Result>>;
 	/** Ends every subscription of this callback or handler function under this pattern. */
 	off<const Text extends string>(
 		pattern: CheckedPattern<Events, Text>,
@@ -107,16 +107,16 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * });
 	 * ```
 	 */
-	handle<const Text extends string>(
+	handle<const Text extends string, Result>(
 		pattern: CheckedPattern<Events, Text>,
-		handler: BatchHandler<Events, MatchingType<Events, Text>>,
+		handler: BatchHandler<Events, MatchingType<Events, Text>, Result>,
 		options: BatchHandleOptions,
-	): HandlerSubscription;
-	handle<const Text extends string>(
+	): HandlerSubscription<Awaited<Result>>;
+	handle<const Text extends string, Result>(
 		pattern: CheckedPattern<Events, Text>,
-		handler: Handler<Events, MatchingType<Events, Text>>,
+		handler: Handler<Events, MatchingType<Events, Text>, Result>,
 		options?: HandleOptions<Events[MatchingType<Events, Text>], EventOf<Events, MatchingType<Events, Text>>>,
-	): HandlerSubscription;
+	): HandlerSubscription<Awaited<Result>>;
 	/**
 	 * Emits an event: validates it, runs the callbacks, queues it for the handlers and hands it to the outbox.
 	 *

@@ -96,7 +96,9 @@ export function createBus(options: BusOptions = {}): unknown {
 		definitionOf: (type) => catalog?.get(type),
 		outboxTargetsOf: (type) => outbox?.targetsOf(type) ?? [],
 		isGuarded: () => middleware.emit.length > 0 || dispatcher.holdAll !== undefined,
-		onAdd: createLeakWarning(maxListeners, logger, signals),
+		onAdd: createLeakWarning(maxListeners, logger, signals, (error) =>
+			report(error, { source: "observer", name: "subscription:leak" }),
+		),
 	});
 	const retained = createRetainedEvents();
 	const dispatcher = createDispatcher({
@@ -105,8 +107,8 @@ export function createBus(options: BusOptions = {}): unknown {
 	});
 	const gate = concurrency === undefined ? undefined : createGate(concurrency);
 	const subscriber = new Subscriber({ core, registry, retained, gate, readPattern });
-	const waiter = createWaiter({ clock, tap });
-	const streams = createStreams({ tap, signals });
+	const waiter = createWaiter({ clock, readPattern, tap });
+	const streams = createStreams({ readPattern, tap, signals });
 	const holds = createHold(checkOpen, (type, data, emitOptions, holdBack) =>
 		dispatcher.dispatchFully(registry.plan(registry.channel(type)), data, emitOptions, holdBack),
 	);
@@ -141,9 +143,8 @@ export function createBus(options: BusOptions = {}): unknown {
 	}
 
 	/** Shows events to somebody who is no consumer. */
-	function tap(text: string, where: string, target: Tap): Unsubscribe {
-		const pattern = readPattern(text, where);
-		return registry.add({ pattern, priority: 0, callback: target, target });
+	function tap(pattern: Pattern, target: Tap, priority = 0): Unsubscribe {
+		return registry.add({ pattern, priority, callback: target, target });
 	}
 
 	function handlerStats(): ReturnType<Bus["stats"]>["handlers"] {

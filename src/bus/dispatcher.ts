@@ -41,6 +41,9 @@ export interface Dispatcher {
 	cancelDelayed(): void;
 }
 
+// Timers hold no more.
+const longestTimerMs = 2_147_483_647;
+
 export function createDispatcher(parts: DispatcherParts): Dispatcher {
 	const { core, registry, outbox, retained, emitMiddleware, checkOpen } = parts;
 	const { causes, clock } = core;
@@ -85,18 +88,27 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 			return emission;
 		}
 		const scope = openAsyncScope();
-		const deliverNow = (): void => deliverLater(emission, payload, scope);
-		const goOn = isDelayed ? () => delay(emission, delayOf(given, clock), deliverNow) : deliverNow;
+		const deliverNow = (): void => {
+			// What was held by itself and is released while the bus is held waits on with all others.
+			if (dispatcher.holdAll !== undefined) dispatcher.holdAll(emission, deliverNow);
+			else deliverLater(emission, payload, scope);
+		};
+		const goOn = isDelayed ? () => delay(emission, given, deliverNow) : deliverNow;
 		if (holdBack === undefined) goOn();
 		else holdBack(emission, goOn);
 		return emission;
 	}
 
-	function delay(emission: EmissionRecord, delayMs: number, deliverNow: () => void): void {
-		const timer = clock.setTimeout(() => {
-			delayed.delete(emission);
-			deliverNow();
-		}, delayMs);
+	function delay(emission: EmissionRecord, options: EmitOptions, deliverNow: () => void): void {
+		const delayMs = delayOf(options, clock);
+		const timer = clock.setTimeout(
+			() => {
+				delayed.delete(emission);
+				if (delayMs > longestTimerMs) delay(emission, options, deliverNow);
+				else deliverNow();
+			},
+			Math.min(delayMs, longestTimerMs),
+		);
 		delayed.add(emission);
 		emission.wait(() => {
 			clock.clearTimeout(timer);
@@ -110,14 +122,9 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 		payload: EventPayload | undefined,
 		scope: AsyncScope,
 	): void {
-		try {
-			const plan = registry.plan(registry.channel(emission.type));
-			const inScope = (): void => deliver(plan, emission, payload, scope);
-			emission.deliver(plan, () => scope.runInAsyncScope(inScope, undefined));
-		} catch (error) {
-			// Nobody called `emit` just now who could be told.
-			core.report(error, { source: "outbox", name: "append", event: emission });
-		}
+		const plan = registry.plan(registry.channel(emission.type));
+		const inScope = (): void => deliver(plan, emission, payload, scope);
+		emission.deliver(plan, () => scope.runInAsyncScope(inScope, undefined));
 	}
 
 	function deliver(
@@ -145,20 +152,24 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 	): void {
 		const { data } = emission;
 		retained.add(plan, emission);
-		emission.runCallbacks(plan.callbacks, data, causes);
+		// Ahead of the callbacks: they may emit too, and who waits or reads a stream sees events in the order of emission.
 		for (const tap of plan.taps) tap.take(emission);
+		emission.runCallbacks(plan.callbacks, data, causes);
 		if (scope !== undefined) {
 			for (const [index, queue] of plan.handlers.entries()) queue.enqueue(emission, index, scope);
 		}
 		if (plan.outboxTargets.length === 0 || outbox === undefined) return;
-		const { enrichedMetadata } = emission;
-		// `payload` lacks what middleware added, and there is none where the target came while the event waited.
-		let written = payload ?? serialize(plan.type, data, emission.metadata);
-		if (payload !== undefined && enrichedMetadata !== undefined) {
-			written = { ...payload, metadataJson: serialize(plan.type, null, enrichedMetadata).metadataJson };
+		try {
+			const written = writePayload(emission, payload);
+			core.work.begin();
+			emission.setStored(outbox.append(emission, written, plan.outboxTargets, emission.idempotencyKey));
+		} catch (error) {
+			// The event itself was checked: it is what middleware added, or the target came while the event waited.
+			const refused = Promise.reject(error);
+			refused.catch(() => undefined);
+			emission.setStored(refused);
+			core.report(error, { source: "outbox", name: "append", event: emission });
 		}
-		core.work.begin();
-		emission.setStored(outbox.append(emission, written, plan.outboxTargets, emission.idempotencyKey));
 	}
 
 	const dispatcher: Dispatcher = {
@@ -170,6 +181,14 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 		},
 	};
 	return dispatcher;
+}
+
+/** `payload` lacks what middleware added, and there is none where the target came while the event waited. */
+function writePayload(emission: EmissionRecord, payload: EventPayload | undefined): EventPayload {
+	const { type, data, metadata, enrichedMetadata } = emission;
+	if (payload === undefined) return serialize(type, data, metadata);
+	if (enrichedMetadata === undefined) return payload;
+	return { ...payload, metadataJson: serialize(type, null, enrichedMetadata).metadataJson };
 }
 
 function delayOf({ delayMs = 0, at }: EmitOptions, clock: Clock): number {

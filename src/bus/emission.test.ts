@@ -401,3 +401,20 @@ describe("emission.stored", () => {
 		expect((await awaited.settled).ok).toBe(true);
 	});
 });
+
+describe("report.outcomeOf()", () => {
+	test("is the outcome of one subscription, whatever others there are", async () => {
+		const bus = createBus<{ "order.paid": number; "order.sent": number }>({ onError: () => undefined });
+		const later = bus.on("order.*", () => "later", { priority: -1 });
+		const first = bus.on("order.paid", (data) => data + 1);
+		const failing = bus.handle("order.paid", async () => Promise.reject(new Error("no")));
+		const handled = bus.handle("order.*", async (data) => ({ data }));
+		const other = bus.on("order.sent", () => undefined);
+		const report = await bus.emit("order.paid", 1).settled;
+		expect(report.outcomeOf(first)).toMatchObject({ kind: "callback", status: "fulfilled", value: 2 });
+		expect(report.outcomeOf(later)).toMatchObject({ name: "order.*", value: "later" });
+		expect(report.outcomeOf(failing)).toMatchObject({ kind: "handler", status: "rejected" });
+		expect(report.outcomeOf(handled)).toMatchObject({ kind: "handler", value: { data: 1 } });
+		expect(report.outcomeOf(other)).toBeUndefined();
+	});
+});

@@ -174,14 +174,8 @@ export class EmissionRecord implements Emission, QueuedEvent {
 		this.#plan = plan;
 		const rarities = this.#ensureDetails().ensureRarities();
 		rarities.leave = undefined;
-		try {
-			deliver();
-		} catch (error) {
-			rarities.storing?.reject(error);
-			throw error;
-		} finally {
-			this.#endWait();
-		}
+		deliver();
+		this.#endWait();
 	}
 
 	/** The wait is over: it is not delivered at all. */
@@ -328,9 +322,9 @@ export class EmissionRecord implements Emission, QueuedEvent {
 	#report(): EmissionReport {
 		const { failures, results, attempts, rarities } = this.#ensureDetails();
 		const state = rarities?.state ?? "delivered";
-		if (state !== "delivered") return createReport(this, state, 0, () => []);
-		const { patterns, handlers } = this.#plan;
-		return createReport(this, state, failures, () => [
+		if (state !== "delivered") return createReport(this, state, 0, [], () => []);
+		const { patterns, handlers, subscriptions } = this.#plan;
+		return createReport(this, state, failures, subscriptions, () => [
 			...patterns.map((name, index) => outcomeOf("callback", name, 1, results?.[index])),
 			...handlers.map(({ name }, index) =>
 				outcomeOf("handler", name, attempts?.[index] ?? 1, results?.[patterns.length + index]),

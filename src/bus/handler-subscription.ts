@@ -1,8 +1,7 @@
 import type { HandlerQueue, HandlerStats } from "./handler-queue.ts";
-import type { Unsubscribe } from "./subscription.ts";
 
-/** A registered handler. */
-export interface HandlerSubscription {
+/** A registered handler. `Result` is what it returns, for `report.outcomeOf`. */
+export interface HandlerSubscription<Result = unknown> {
 	readonly name: string;
 	/** Events that wait: queued, behind another of their key, or for a retry. */
 	readonly size: number;
@@ -18,16 +17,15 @@ export interface HandlerSubscription {
 	stats(): HandlerStats;
 	/** The same as `stop`. */
 	[Symbol.asyncDispose](): Promise<void>;
+	/** @internal Carries the type; never there at run time. */
+	readonly $result?: Result;
 }
 
 /** Where a runtime lacks the symbol, the well-known polyfills register it under this name. */
 export const asyncDispose: typeof Symbol.asyncDispose =
 	Symbol.asyncDispose ?? (Symbol.for("Symbol.asyncDispose") as never);
 
-export function createHandlerSubscription(
-	queue: HandlerQueue,
-	unsubscribe: Unsubscribe,
-): HandlerSubscription {
+export function createHandlerSubscription(queue: HandlerQueue, unsubscribe: () => void): HandlerSubscription {
 	const { lanes } = queue;
 	async function stop(): Promise<void> {
 		unsubscribe();

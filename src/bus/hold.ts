@@ -88,8 +88,9 @@ export function createHoldList(checkOpen: () => void, onChange?: (isEmpty: boole
 		},
 		release() {
 			checkOpen();
-			// One by one: a consumer of the first may cancel the second, or release again.
-			for (const [emission, deliver] of waiting) {
+			// A consumer of the first may cancel the second, release again, or hold back a third for the next release.
+			for (const [emission, deliver] of [...waiting]) {
+				if (!waiting.has(emission)) continue;
 				remove(emission);
 				deliver();
 			}

@@ -10,15 +10,20 @@ export function createLeakWarning(
 	limit: number,
 	logger: Logger,
 	signals: Signals,
+	report: (error: unknown) => void,
 ): (pattern: string, count: number) => void {
 	const told = new Set<string>();
 	return (pattern, count) => {
 		if (count <= limit || told.has(pattern)) return;
 		told.add(pattern);
 		const site = findSite(new Error().stack);
-		logger.warn(
-			`callhook: "${pattern}" has ${count} subscriptions, more than maxListeners (${limit}): is one made again and again? The last was made ${site === "" ? "at an unknown place" : site}`,
-		);
+		try {
+			logger.warn(
+				`callhook: "${pattern}" has ${count} subscriptions, more than maxListeners (${limit}): is one made again and again? The last was made ${site === "" ? "at an unknown place" : site}`,
+			);
+		} catch (error) {
+			report(error);
+		}
 		signals.send("subscription:leak", () => ({ pattern, count, site }));
 	};
 }
@@ -29,7 +34,8 @@ function findSite(stack: string | undefined): string {
 	const own = placeOf(lines[0]);
 	// A bundle is one file, the sources are one folder.
 	const root = own.replace(/\/src\/bus\/[^/]*$/, "/src/").replace(/[^/]*$/, "");
-	return lines.find((line) => root !== "" && !placeOf(line).startsWith(root))?.trim() ?? "";
+	const isOutside = (place: string): boolean => root !== "" && place !== "" && !place.startsWith(root);
+	return lines.find((line) => isOutside(placeOf(line)))?.trim() ?? "";
 }
 
 function placeOf(line: string | undefined): string {

@@ -50,10 +50,12 @@ export function createMiddlewareLists(onChange: () => void): MiddlewareLists {
 			const { around = "handler" } = options;
 			if (around !== "handler" && around !== "emit") throw invalidOption("around", "handler or emit", around);
 			const list: unknown[] = around === "emit" ? emit : handler;
-			list.push(middleware);
+			// A function of its own, for it may be registered twice.
+			const layer: unknown = (middleware as (...args: never[]) => unknown).bind(undefined);
+			list.push(layer);
 			onChange();
 			return createUnsubscribe(() => {
-				list.splice(list.indexOf(middleware), 1);
+				list.splice(list.indexOf(layer), 1);
 				onChange();
 			});
 		},
@@ -66,8 +68,10 @@ export function runOnion(
 	context: HandlerContext & { readonly handler: string },
 	run: (event: BusEvent) => unknown,
 ): unknown {
+	// One that is taken out meanwhile must not move the others.
+	const layers = [...middleware];
 	function enter(index: number, event: BusEvent): unknown {
-		const layer = middleware[index];
+		const layer = layers[index];
 		if (layer === undefined) return run(event);
 		let isCalled = false;
 		return layer(
@@ -91,36 +95,35 @@ export function runEmitOnion(
 	deliver: () => void,
 	report: (error: unknown) => void,
 ): boolean {
+	const layers = [...middleware];
 	let isDelivered = false;
 	function enter(index: number): void {
-		const layer = middleware[index];
+		const layer = layers[index];
 		if (layer === undefined) {
 			isDelivered = true;
 			deliver();
 			return;
 		}
 		let isCalled = false;
-		let thrownInside: { readonly error: unknown } | undefined;
+		let isOver = false;
 		const next = (_event: BusEvent, metadata?: Metadata): void => {
 			if (isCalled) throw calledTwice();
+			if (isOver) throw calledLate();
 			isCalled = true;
 			if (metadata !== undefined) addMetadata(metadata);
-			try {
-				enter(index + 1);
-			} catch (error) {
-				thrownInside = { error };
-				throw error;
-			}
+			enter(index + 1);
 		};
 		try {
 			const result: unknown = layer(event, next);
-			if (isThenable(result)) throw asyncMiddleware();
+			if (isThenable(result)) {
+				Promise.resolve(result).catch(report);
+				throw asyncMiddleware();
+			}
 		} catch (error) {
-			if (thrownInside === undefined) report(error);
+			report(error);
 			if (!isCalled) next(event);
 		}
-		// Nothing that is further in may be swallowed: an event that cannot be stored, say.
-		if (thrownInside !== undefined) throw thrownInside.error;
+		isOver = true;
 	}
 	enter(0);
 	return isDelivered;
@@ -135,6 +138,11 @@ function calledTwice(): CallhookError {
 	return new CallhookError("ERR_CALLHOOK_INVALID_MIDDLEWARE", "A middleware called next() twice", {
 		reason: "next() was called twice",
 	});
+}
+
+function calledLate(): CallhookError {
+	const reason = "a middleware around emit called next() when it had returned";
+	return new CallhookError("ERR_CALLHOOK_INVALID_MIDDLEWARE", `Invalid middleware: ${reason}`, { reason });
 }
 
 function asyncMiddleware(): CallhookError {

@@ -15,6 +15,8 @@ export interface Plan {
 	readonly callbacks: readonly AnyCallback[];
 	/** The pattern of each callback. */
 	readonly patterns: readonly string[];
+	/** What the user holds for each callback, then for each handler. */
+	readonly subscriptions: readonly object[];
 	readonly handlers: readonly EventQueue[];
 	/** Who only looks at events, such as streams; never part of a report. */
 	readonly taps: readonly Tap[];

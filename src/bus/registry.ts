@@ -14,6 +14,8 @@ interface Subscription {
 	readonly callback: unknown;
 	/** What to do for an event: call this in line, queue it there, or show it to that. */
 	readonly target: AnyCallback | EventQueue | Tap;
+	/** What the user holds instead of the function that `add` returns. */
+	readonly subscription?: object;
 	/** Called when the registration has ended, however that came. */
 	readonly onEnd?: () => void;
 }
@@ -64,14 +66,14 @@ const maxChannels = 10_000;
 export function createRegistry(facts: BusFacts): Registry {
 	// eventemitter3 is the multimap from pattern to subscriptions; each is registered as its unsubscribe function.
 	const registrations = new EventEmitter<string>();
-	const subscriptions = new WeakMap<object, Subscription>();
+	const subscriptions = new WeakMap<object, Subscription & { readonly subscription: object }>();
 	const wildcards = new Map<string, Pattern>();
 	const channels = new Map<string, Channel>();
 	let lastChannel: Channel | undefined;
 	let nextOrder = 0;
 
-	function listSubscriptions(pattern: string): Subscription[] {
-		return registrations.listeners(pattern).map((listener) => subscriptions.get(listener) as Subscription);
+	function listSubscriptions(pattern: string): (Subscription & { readonly subscription: object })[] {
+		return registrations.listeners(pattern).flatMap((listener) => subscriptions.get(listener) ?? []);
 	}
 
 	function invalidate(pattern: Pattern): void {
@@ -95,14 +97,18 @@ export function createRegistry(facts: BusFacts): Registry {
 		matching.sort((a, b) => b.priority - a.priority || a.order - b.order);
 		const callbacks: AnyCallback[] = [];
 		const patterns: string[] = [];
+		const ofCallbacks: object[] = [];
+		const ofHandlers: object[] = [];
 		const handlers: EventQueue[] = [];
 		const taps: Tap[] = [];
-		for (const { target, pattern } of matching) {
+		for (const { target, pattern, subscription } of matching) {
 			if (typeof target === "function") {
 				callbacks.push(target);
 				patterns.push(pattern.text);
+				ofCallbacks.push(subscription);
 			} else if ("enqueue" in target) {
 				handlers.push(target);
+				ofHandlers.push(subscription);
 			} else {
 				taps.push(target);
 			}
@@ -114,7 +120,11 @@ export function createRegistry(facts: BusFacts): Registry {
 			callbacks.some((callback) => callback.length !== 1);
 		const isPlain = definition === undefined && !isStamped && !facts.isGuarded();
 		const { core } = facts;
-		return { core, type, definition, callbacks, patterns, handlers, taps, outboxTargets, isStamped, isPlain };
+		const subscriptions = [...ofCallbacks, ...ofHandlers];
+		return {
+			...{ core, type, definition, callbacks, patterns, subscriptions, handlers, taps, outboxTargets },
+			...{ isStamped, isPlain },
+		};
 	}
 
 	function channelOf(type: string): Channel {
@@ -160,7 +170,7 @@ export function createRegistry(facts: BusFacts): Registry {
 				invalidate(pattern);
 				details.onEnd?.();
 			});
-			subscriptions.set(unsubscribe, { ...details, order: nextOrder++ });
+			subscriptions.set(unsubscribe, { subscription: unsubscribe, ...details, order: nextOrder++ });
 			registrations.on(pattern.text, unsubscribe);
 			if (!pattern.isExact) wildcards.set(pattern.text, pattern);
 			invalidate(pattern);

@@ -1,16 +1,18 @@
 import { CallhookError } from "../errors.ts";
 import type { BusEvent } from "../event/index.ts";
 import type { Overflow } from "../lanes/index.ts";
+import type { HandlerSubscription } from "./handler-subscription.ts";
+import type { Unsubscribe } from "./subscription.ts";
 
 /** How one consumer ended. */
-export type ConsumerOutcome = {
+export type ConsumerOutcome<Value = unknown> = {
 	readonly kind: "callback" | "handler";
 	/** The handler's name; for a callback, the pattern it was registered with. */
 	readonly name: string;
 	/** How often it was run. */
 	readonly attempts: number;
 } & (
-	| { readonly status: "fulfilled"; readonly value: unknown }
+	| { readonly status: "fulfilled"; readonly value: Value }
 	| { readonly status: "rejected"; readonly error: unknown }
 	/** A full queue let it go, as its `overflow` says; no failure. */
 	| { readonly status: "dropped"; readonly overflow: Overflow }
@@ -30,6 +32,10 @@ export interface EmissionReport<Event extends BusEvent = BusEvent> {
 	readonly ok: boolean;
 	/** The outcomes with status `rejected`. */
 	readonly failed: readonly (ConsumerOutcome & { readonly status: "rejected" })[];
+	/** How a callback or handler of yours ended, with what it returned; `undefined` when it did not get the event. */
+	outcomeOf<Result>(
+		subscription: Unsubscribe<Result> | HandlerSubscription<Result>,
+	): ConsumerOutcome<Result> | undefined;
 	/** Throws ERR_CALLHOOK_EMISSION_FAILED, with all errors in its `cause`, when a consumer failed. */
 	throwIfFailed(): void;
 }
@@ -39,15 +45,17 @@ export function createReport(
 	event: BusEvent,
 	state: EmissionReport["state"],
 	failures: number,
+	subscriptions: readonly object[],
 	readOutcomes: () => readonly ConsumerOutcome[],
 ): EmissionReport {
-	return new LazyReport(event, state, failures, readOutcomes);
+	return new LazyReport(event, state, failures, subscriptions, readOutcomes);
 }
 
 class LazyReport implements EmissionReport {
 	readonly event: BusEvent;
 	readonly state: EmissionReport["state"];
 	readonly ok: boolean;
+	readonly #subscriptions: readonly object[];
 	readonly #readOutcomes: () => readonly ConsumerOutcome[];
 	#outcomes: readonly ConsumerOutcome[] | undefined;
 
@@ -55,11 +63,13 @@ class LazyReport implements EmissionReport {
 		event: BusEvent,
 		state: EmissionReport["state"],
 		failures: number,
+		subscriptions: readonly object[],
 		readOutcomes: () => readonly ConsumerOutcome[],
 	) {
 		this.event = event;
 		this.state = state;
 		this.ok = failures === 0;
+		this.#subscriptions = subscriptions;
 		this.#readOutcomes = readOutcomes;
 	}
 
@@ -70,6 +80,13 @@ class LazyReport implements EmissionReport {
 
 	get failed(): EmissionReport["failed"] {
 		return this.outcomes.filter((outcome) => outcome.status === "rejected");
+	}
+
+	outcomeOf<Result>(
+		subscription: Unsubscribe<Result> | HandlerSubscription<Result>,
+	): ConsumerOutcome<Result> | undefined {
+		const index = this.#subscriptions.indexOf(subscription);
+		return index < 0 ? undefined : (this.outcomes[index] as ConsumerOutcome<Result> | undefined);
 	}
 
 	throwIfFailed(): void {

@@ -35,20 +35,27 @@ export function createRetainedEvents(): RetainedEvents {
 	};
 }
 
-/** Calls a callback for events of the past, each spared by the errors of the others. */
+/** Calls a callback for events of the past until it has ended, each spared by the errors of the others. */
 export function replayTo(
 	callback: AnyCallback,
 	events: readonly EmissionRecord[],
 	pattern: string,
 	core: BusCore,
+	hasEnded: () => boolean,
 ): void {
+	const { causes } = core;
+	const { onStack } = causes;
 	for (const event of events) {
+		if (hasEnded()) return;
 		const failed = (error: unknown): void => core.report(error, { source: "callback", name: pattern, event });
+		causes.onStack = event;
 		try {
 			const result = callback(event.data, event);
 			if (isThenable(result)) Promise.resolve(result).catch(failed);
 		} catch (error) {
 			failed(error);
+		} finally {
+			causes.onStack = onStack;
 		}
 	}
 }

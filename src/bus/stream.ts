@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import type { BusEvent } from "../event/index.ts";
+import type { BusEvent, Pattern } from "../event/index.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { Fifo } from "../internal/fifo.ts";
 import { onAbort } from "../internal/on-abort.ts";
@@ -38,23 +38,23 @@ export interface Streams {
 }
 
 export function createStreams({
+	readPattern,
 	tap,
 	signals,
 }: {
-	tap(text: string, where: string, target: Tap): Unsubscribe;
+	readPattern(text: string, where: string): Pattern;
+	tap(pattern: Pattern, target: Tap): Unsubscribe;
 	readonly signals: Signals;
 }): Streams {
 	const open = new Set<OpenStream>();
 	return {
 		open(text, options) {
-			const stream = createStream(text, options, {
-				subscribe: (take) => tap(text, "stream()", { take }),
+			return createStream(text, options, {
+				subscribe: (take) => tap(readPattern(text, "stream()"), { take }),
 				onDropped: (event, overflow) =>
 					signals.send("stream:dropped", () => ({ event, pattern: text, overflow })),
-				onEnd: (ended) => open.delete(ended),
+				open,
 			});
-			open.add(stream);
-			return stream;
 		},
 		end() {
 			for (const stream of open) stream.end();
@@ -67,8 +67,8 @@ interface StreamParts {
 	subscribe(take: (event: BusEvent) => void): Unsubscribe;
 	/** An event was dropped. */
 	onDropped(event: BusEvent, overflow: "drop-oldest" | "drop-newest"): void;
-	/** It has ended. */
-	onEnd(stream: OpenStream): void;
+	/** Those that have not ended. */
+	readonly open: Set<OpenStream>;
 }
 
 /** A stream, as the bus sees it. */
@@ -98,6 +98,8 @@ function createStream(text: string, options: StreamOptions = {}, parts: StreamPa
 	let failure: CallhookError | undefined;
 
 	function take(event: BusEvent): void {
+		// Ended in the middle of this very emit.
+		if (hasEnded) return;
 		const reader = readers.shift();
 		if (reader !== undefined) return reader.resolve({ done: false, value: event });
 		if (buffer.size < limit) return buffer.push(event);
@@ -107,8 +109,9 @@ function createStream(text: string, options: StreamOptions = {}, parts: StreamPa
 		}
 		dropped++;
 		if (overflow === "drop-newest") return parts.onDropped(event, overflow);
-		parts.onDropped(buffer.shift() as BusEvent, overflow);
+		const oldest = buffer.shift() as BusEvent;
 		buffer.push(event);
+		parts.onDropped(oldest, overflow);
 	}
 
 	function end(): void {
@@ -116,7 +119,7 @@ function createStream(text: string, options: StreamOptions = {}, parts: StreamPa
 		hasEnded = true;
 		unsubscribe();
 		stopListening?.();
-		parts.onEnd(stream);
+		parts.open.delete(stream);
 		for (const reader of readers.takeAll()) reader.resolve(done);
 	}
 
@@ -150,6 +153,7 @@ function createStream(text: string, options: StreamOptions = {}, parts: StreamPa
 			await stream.return();
 		},
 	};
+	parts.open.add(stream);
 	const stopListening = signal && onAbort(signal, end);
 	if (signal?.aborted === true) end();
 	return stream;

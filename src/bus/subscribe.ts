@@ -47,10 +47,14 @@ export class Subscriber {
 		checkSignal("signal", signal);
 		if (signal?.aborted === true) return createUnsubscribe(() => undefined);
 		const target = (once === true ? onlyOnce(callback, () => unsubscribe()) : callback) as AnyCallback;
-		const onEnd = (): void => stopListening?.();
+		let hasEnded = false;
+		const onEnd = (): void => {
+			hasEnded = true;
+			stopListening?.();
+		};
 		const unsubscribe = registry.add({ pattern, priority, callback, target, onEnd });
 		const stopListening = signal && onAbort(signal, unsubscribe);
-		if (replay > 0) replayTo(target, retained.last(pattern, replay), text, core);
+		if (replay > 0) replayTo(target, retained.last(pattern, replay), text, core, () => hasEnded);
 		return unsubscribe;
 	}
 
@@ -62,9 +66,11 @@ export class Subscriber {
 		const settings = readHandleOptions(options, handler.name || text);
 		const queue = new HandlerQueue(core, handler as never, settings, gate);
 		const onEnd = (): void => void queue.finished().then(() => handlers.delete(queue));
-		const unsubscribe = registry.add({ pattern, priority: 0, callback: handler, target: queue, onEnd });
+		const subscription = createHandlerSubscription(queue, () => unsubscribe());
+		const registration = { pattern, priority: 0, callback: handler, target: queue, subscription, onEnd };
+		const unsubscribe = registry.add(registration);
 		handlers.add(queue);
-		return createHandlerSubscription(queue, unsubscribe);
+		return subscription;
 	}
 
 	/** Queues an event for the handler of this name; answers whether there is one. */

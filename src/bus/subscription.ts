@@ -1,7 +1,12 @@
-/** Ends a subscription. Calling it again does nothing; `using` calls it at the end of the block. */
-export interface Unsubscribe {
+/**
+ * Ends a subscription. Calling it again does nothing; `using` calls it at the end of the block. `Result` is what the
+ * callback returns, for `report.outcomeOf`.
+ */
+export interface Unsubscribe<Result = unknown> {
 	(): void;
 	[Symbol.dispose](): void;
+	/** @internal Carries the type; never there at run time. */
+	readonly $result?: Result;
 }
 
 // Where a runtime lacks the symbol, the well-known polyfills register it under this name.

@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import { type BusEvent, createPattern, type EventOf, type MatchingType } from "../event/index.ts";
+import type { BusEvent, EventOf, MatchingType, Pattern } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { nextTurn } from "../internal/next-turn.ts";
 import { onAbort } from "../internal/on-abort.ts";
@@ -30,45 +30,77 @@ export interface Waiter {
 /** What a {@link Waiter} needs of the bus. */
 export interface WaiterParts {
 	readonly clock: Clock;
-	/** Shows every event that matches; checks the pattern. */
-	tap(text: string, where: string, target: Tap): Unsubscribe;
+	/** Checks a pattern; throws when the bus is closed. */
+	readPattern(text: string, where: string): Pattern;
+	/** Shows every event that matches, to those of higher priority first. */
+	tap(pattern: Pattern, target: Tap, priority?: number): Unsubscribe;
 }
 
-export function createWaiter({ clock, tap }: WaiterParts): Waiter {
+/** An event that has passed, and those behind it. */
+interface Passed {
+	/** `undefined` where a recording begins. */
+	readonly event: BusEvent | undefined;
+	next: Passed | undefined;
+}
+
+export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 	const open = new Set<(reason: unknown) => void>();
 	/**
-	 * What was emitted since a promise was resolved in this turn of the event loop: `await waitFor(a); await waitFor(b)`
-	 * must not miss a `b` that was emitted behind `a` before the first `await` had gone on.
+	 * The last event that has passed. Recorded from when a promise is resolved to the next turn of the event loop, since
+	 * `await waitFor(a); await waitFor(b)` must not miss a `b` that was emitted behind `a` before the first `await` had
+	 * gone on.
 	 */
-	let recent: BusEvent[] | undefined;
-	/** For each pattern, how many of the recent events those who waited for it have had. */
-	const seen = new Map<string, number>();
+	let last: Passed | undefined;
 	let stopRecording: Unsubscribe | undefined;
+	/** Whether a promise was resolved in this turn. */
+	let isWanted = false;
+	/** The event up to which the code that goes on now has seen all. */
+	let seen: Passed | undefined;
 
-	function record(text: string): void {
-		if (recent === undefined) {
-			recent = [];
-			const events = recent;
-			stopRecording = tap("**", "waitFor()", { take: (event) => void events.push(event) });
-			void nextTurn().then(forget);
+	/** Begins a recording, or makes it longer. */
+	function record(): Passed {
+		isWanted = true;
+		if (last === undefined) {
+			last = { event: undefined, next: undefined };
+			const take = (event: BusEvent): void => {
+				if (last !== undefined) last = last.next = { event, next: undefined };
+			};
+			// Ahead of those who wait, so that an event they take is in the recording.
+			stopRecording = tap(readPattern("**", "waitFor()"), { take }, Number.POSITIVE_INFINITY);
+			void forgetLater();
 		}
-		seen.set(text, recent.length);
+		return last;
+	}
+
+	async function forgetLater(): Promise<void> {
+		while (isWanted) {
+			isWanted = false;
+			await nextTurn();
+			seen = undefined;
+		}
+		forget();
 	}
 
 	function forget(): void {
 		stopRecording?.();
-		recent = undefined;
-		seen.clear();
+		isWanted = false;
+		last = undefined;
+		seen = undefined;
 	}
 
-	function findRecent(text: string, where: (event: BusEvent) => boolean): BusEvent | undefined {
-		if (recent === undefined) return undefined;
-		const from = seen.get(text) ?? 0;
-		const { matches } = createPattern(text, "waitFor()");
-		const index = recent.findIndex((event, at) => at >= from && matches(event.type) && where(event));
-		if (index < 0) return undefined;
-		seen.set(text, index + 1);
-		return recent[index];
+	/** Runs right ahead of the code that awaits a promise which is resolved now. */
+	function willHaveSeen(passed: Passed): void {
+		queueMicrotask(() => {
+			if (last !== undefined) seen = passed;
+		});
+	}
+
+	function findPassed({ matches }: Pattern, where: (event: BusEvent) => boolean): Passed | undefined {
+		let passed = seen?.next;
+		while (passed?.event !== undefined && !(matches(passed.event.type) && where(passed.event))) {
+			passed = passed.next;
+		}
+		return passed;
 	}
 
 	return {
@@ -78,10 +110,15 @@ export function createWaiter({ clock, tap }: WaiterParts): Waiter {
 			checkFunction("where", where);
 			checkSignal("signal", signal);
 			checkDelayMs("timeoutMs", timeoutMs);
+			const pattern = readPattern(text, "waitFor()");
 			return new Promise((resolve, reject) => {
 				if (signal?.aborted === true) throw signal.reason;
-				const found = findRecent(text, where);
-				if (found !== undefined) return resolve(found);
+				const passed = findPassed(pattern, where);
+				if (passed !== undefined) {
+					record();
+					willHaveSeen(passed);
+					return resolve(passed.event as BusEvent);
+				}
 				const end = (): void => {
 					unsubscribe();
 					stopListening?.();
@@ -98,11 +135,13 @@ export function createWaiter({ clock, tap }: WaiterParts): Waiter {
 					} catch (error) {
 						return fail(error);
 					}
+					// `where` is the user's code, which may have ended this wait.
+					if (!open.has(fail)) return;
 					end();
-					record(text);
+					willHaveSeen(record());
 					resolve(event);
 				};
-				const unsubscribe = tap(text, "waitFor()", { take });
+				const unsubscribe = tap(pattern, { take });
 				open.add(fail);
 				const stopListening = signal && onAbort(signal, () => fail(signal.reason));
 				const timer =

@@ -1,6 +1,7 @@
 import {
 	type Bus,
 	type BusEvent,
+	type ConsumerOutcome,
 	createBus,
 	defineEvents,
 	type Emission,
@@ -159,7 +160,7 @@ describe("handle()", () => {
 
 	test("returns a subscription that is async-disposable", () => {
 		const subscription = bus.handle("order.paid", async () => undefined, { concurrency: 4, timeoutMs: 1 });
-		expectTypeOf(subscription).toEqualTypeOf<HandlerSubscription>();
+		expectTypeOf(subscription).toEqualTypeOf<HandlerSubscription<undefined>>();
 		expectTypeOf(subscription).toExtend<AsyncDisposable>();
 		expectTypeOf(subscription.pending).toEqualTypeOf<number>();
 		// @ts-expect-error unknown option
@@ -173,10 +174,35 @@ describe("handle()", () => {
 	});
 });
 
+describe("report.outcomeOf()", () => {
+	test("knows what callbacks and handlers return", async () => {
+		const bus = createBus<Events>();
+		const count = bus.on("order.*", () => 1);
+		const receipts = bus.handle("order.paid", async ({ total }) => ({ receipt: total }));
+		const lists = bus.handle(
+			"order.paid",
+			(data, { events, fail }) => {
+				expectTypeOf(data).toEqualTypeOf<readonly { total: number }[]>();
+				expectTypeOf(events[0]?.type).toEqualTypeOf<"order.paid" | undefined>();
+				fail(0, new Error("no"));
+				return data.length;
+			},
+			{ batch: { size: 10 } },
+		);
+		const report = await bus.emit("order.paid", { total: 1 }).settled;
+		expectTypeOf(report.outcomeOf(count)).toEqualTypeOf<ConsumerOutcome<number> | undefined>();
+		const outcome = report.outcomeOf(receipts);
+		if (outcome?.status === "fulfilled") expectTypeOf(outcome.value).toEqualTypeOf<{ receipt: number }>();
+		expectTypeOf(report.outcomeOf(lists)).toEqualTypeOf<ConsumerOutcome<number> | undefined>();
+		// @ts-expect-error a batch has no key
+		bus.handle("order.paid", () => undefined, { batch: { size: 10 }, key: () => "k" });
+	});
+});
+
 describe("on()", () => {
 	test("returns a function that is disposable", () => {
 		const end = createBus<Events>().on("order.paid", () => undefined);
-		expectTypeOf(end).toEqualTypeOf<Unsubscribe>();
+		expectTypeOf(end).toEqualTypeOf<Unsubscribe<undefined>>();
 		expectTypeOf(end).toExtend<Disposable>();
 		expectTypeOf(end).toBeCallableWith();
 	});
