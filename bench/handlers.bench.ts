@@ -71,6 +71,22 @@ const subjects: Subject[] = [
 	},
 ];
 
+/** A million events in backlogs of one size: with linear time, the size makes no difference. */
+function backlogOf(size: number): Subject {
+	return {
+		name: `backlog of ${size.toLocaleString("en")}`,
+		create() {
+			const { bus, handler } = createHandler({}, { trackCauses: false });
+			return async (operations) => {
+				for (let left = operations; left > 0; left -= size) {
+					for (let i = 0; i < size; i++) bus.emit("order.paid", order);
+					await handler.idle();
+				}
+			};
+		},
+	};
+}
+
 /** Bytes of heap for each job that waits, with one event each; the data is shared. */
 async function reportBytesPerQueuedJob(): Promise<void> {
 	const { bus, handler } = createHandler({});
@@ -94,5 +110,12 @@ await measure([
 		operations: backlog,
 		rounds: 7,
 		subjects,
+	},
+	{
+		name: "a million events through one handler, in backlogs",
+		baseline: "backlog of 10,000",
+		operations: 1_000_000,
+		rounds: 5,
+		subjects: [10_000, 100_000, 1_000_000].map(backlogOf),
 	},
 ]);
