@@ -4,10 +4,12 @@ import { build } from "esbuild";
 import { describe, expect, test } from "vitest";
 
 // DESIGN decision 13 asks for 8 kB. Raised, here and in .size-limit.mjs, only in the commit that needs it, with the
-// reason: the entry holds the memory store (2.8 kB) and, for every bus, the outbox with its relay (2 kB); and each
-// option is checked with a message of its own. What an application pays that has no store is measured beside it.
-const coreCeilingBytes = 15_000;
-const busCeilingBytes = 12_000;
+// reason: the entry holds the memory store (2.8 kB) and, for every bus, the outbox with its relay (2.3 kB); each option
+// is checked with a message of its own; and all that issue 3 asks of the bus are methods of one object, which no bundler
+// can leave out: bounded queues, batches, rates, dead letters, middleware, waitFor, stream, hold, delays, replay, pipes
+// and the two facades (10 kB). What an application pays that has no store is measured beside it.
+const coreCeilingBytes = 25_000;
+const busCeilingBytes = 22_500;
 
 /** Bundles what is exported from an entry for the browser; packages and node: modules stay imports. */
 async function bundle(entry: string, names = "*"): Promise<{ gzippedBytes: number; imports: string[] }> {
