@@ -29,7 +29,7 @@ export interface CallhookErrorDetails {
 	ERR_CALLHOOK_STOPPED: { what: string };
 	/** The queue of a handler is full, and its `overflow` is `reject`. Emit less, or await `emission.accepted`. */
 	ERR_CALLHOOK_QUEUE_FULL: { handler: string; limit: number };
-	/** A middleware called `next()` twice, or one around `emit` returned a promise. */
+	/** A middleware called `next()` twice; or one around `emit` called it late, with another event, or returned a promise. */
 	ERR_CALLHOOK_INVALID_MIDDLEWARE: { reason: string };
 	/** `report.throwIfFailed()` found failures; they are the `errors` of the `AggregateError` in `cause`. */
 	ERR_CALLHOOK_EMISSION_FAILED: { type: string; failed: number };

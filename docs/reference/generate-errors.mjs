@@ -1,11 +1,6 @@
 // Makes docs/reference/errors.md from the comments in src/errors.ts: `node docs/reference/generate-errors.mjs`.
 // With --print it writes the page to stdout instead.
-import { readFileSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import ts from "typescript";
-
-const sourcePath = fileURLToPath(new URL("../../src/errors.ts", import.meta.url));
-const pagePath = fileURLToPath(new URL("./errors.md", import.meta.url));
+import { findInterface, readComment, readType, writePage } from "./typescript-source.mjs";
 
 const intro = `# Errors
 
@@ -30,48 +25,18 @@ try {
 \`isCallhookError\` also works where two copies of the package are installed and \`instanceof\` fails.
 `;
 
-/** The comment above a node, as one line of text. */
-function readComment(node) {
-	const comment = ts.getTextOfJSDocComment(node.jsDoc?.at(-1)?.comment) ?? "";
-	return comment.replace(/\s+/g, " ").trim();
-}
+const sections = findInterface("errors.ts", "CallhookErrorDetails").members.map((member) => {
+	const code = member.name.getText();
+	const comment = readComment(member);
+	if (comment === "") throw new Error(`src/errors.ts says nothing about ${code}`);
+	return `## ${code}\n\n${comment}\n\n\`details\`: \`${readType(member)}\`\n`;
+});
 
-/** The type of a property, on one line. */
-function readType(member) {
-	return member.type.getText().replace(/\s+/g, " ");
-}
+const issue = findInterface("errors.ts", "DataIssue");
+const fields = issue.members.map((member) => {
+	const comment = readComment(member);
+	return `- \`${member.name.getText()}: ${readType(member)}\`${comment === "" ? "" : `: ${comment}`}`;
+});
+const issueSection = `## DataIssue\n\n${readComment(issue)}\n\n${fields.join("\n")}\n`;
 
-function makePage() {
-	const source = ts.createSourceFile(
-		sourcePath,
-		readFileSync(sourcePath, "utf8"),
-		ts.ScriptTarget.Latest,
-		true,
-	);
-	const findInterface = (name) => {
-		const found = source.statements.find(
-			(statement) => ts.isInterfaceDeclaration(statement) && statement.name.text === name,
-		);
-		if (found === undefined) throw new Error(`src/errors.ts has no interface ${name}`);
-		return found;
-	};
-
-	const sections = findInterface("CallhookErrorDetails").members.map((member) => {
-		const code = member.name.getText();
-		const comment = readComment(member);
-		if (comment === "") throw new Error(`src/errors.ts says nothing about ${code}`);
-		return `## ${code}\n\n${comment}\n\n\`details\`: \`${readType(member)}\`\n`;
-	});
-
-	const issue = findInterface("DataIssue");
-	const fields = issue.members.map((member) => {
-		const comment = readComment(member);
-		return `- \`${member.name.getText()}: ${readType(member)}\`${comment === "" ? "" : `: ${comment}`}`;
-	});
-	const issueSection = `## DataIssue\n\n${readComment(issue)}\n\n${fields.join("\n")}\n`;
-
-	return [intro, ...sections, issueSection].join("\n");
-}
-
-if (process.argv.includes("--print")) process.stdout.write(makePage());
-else writeFileSync(pagePath, makePage());
+writePage("errors.md", [intro, ...sections, issueSection].join("\n"));

@@ -101,10 +101,11 @@ export class BatchAttempt extends Attempt implements BatchContext {
 		return undefined;
 	}
 
-	fail(index: number, error: unknown): void {
+	// A function of its own, so that a handler may take it out of the context.
+	readonly fail = (index: number, error: unknown): void => {
 		if (!Number.isInteger(index) || index < 0 || index >= this.events.length) {
 			throw invalidOption("index", `a whole number from 0 to ${this.events.length - 1}`, index);
 		}
 		this.failures.set(index, error);
-	}
+	};
 }

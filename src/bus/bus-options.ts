@@ -16,7 +16,7 @@ export interface BusOptions<Events = unknown, Inputs = unknown> {
 	/** At most so many attempts run at once over all handlers. Default: no limit. */
 	readonly concurrency?: number | undefined;
 	/**
-	 * Gets every error that a callback, handler, observer or the outbox raises, once each, whether or not somebody
+	 * Gets every error that a callback, handler, middleware, observer, pipe or the outbox raises, once each, whether or not somebody
 	 * awaits the emission. Default: `console.error`.
 	 */
 	readonly onError?: ((error: unknown, context: ErrorContext) => unknown) | undefined;
@@ -37,7 +37,7 @@ export interface BusOptions<Events = unknown, Inputs = unknown> {
 	readonly trackCauses?: boolean | undefined;
 	/** Gets warnings. Default: `console`. */
 	readonly logger?: Logger | undefined;
-	/** Default: the system's clock. */
+	/** Tells the time and sets timers. Default: the system's clock. */
 	readonly clock?: Clock | undefined;
 }
 

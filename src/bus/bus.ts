@@ -205,11 +205,14 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	/** For adapters: the store and the registration of outbox targets; `undefined` without a store. */
 	readonly outbox: OutboxDoor | undefined;
 	stats(): BusStats;
-	/** Resolves once nothing is open: callbacks, handlers with their retries, delayed events, appends to the outbox. */
+	/**
+	 * Resolves once nothing is open: callbacks, handlers with their retries, delayed and held events, appends to the
+	 * outbox.
+	 */
 	idle(): Promise<void>;
 	/**
-	 * Waits until callbacks, handlers with their retries and appends to the outbox have ended, then closes the intake
-	 * and stops the outbox targets. While consumers still run, emits are accepted, since they may be theirs.
+	 * Waits until callbacks, handlers with their retries, delayed and held events and appends to the outbox have ended,
+	 * then closes the intake and stops the outbox targets. While consumers still run, emits are accepted, since they may be theirs.
 	 * After `timeoutMs` (default: no limit) it closes the intake all the same and reports what is left.
 	 */
 	drain(options?: { readonly timeoutMs?: number | undefined }): Promise<DrainReport>;

@@ -64,7 +64,7 @@ export function createBus(options: BusOptions = {}): unknown {
 	const deadLetters = createDeadLetters(
 		deadLetterLimit,
 		() => core,
-		(name, event) => subscriber.requeue(name, event),
+		(name, event, owner) => subscriber.requeue(name, event, owner),
 	);
 	const core: BusCore = {
 		...{ source, clock, startedAtMs: clock.now(), signals, report, deadLetters },

@@ -22,13 +22,17 @@ export interface DeadLetter {
 
 /** Picks dead letters; everything given must agree. */
 export interface DeadLetterFilter {
+	/** Those with one of these ids. */
 	readonly ids?: readonly string[] | undefined;
+	/** Those of the handlers with this name. */
 	readonly handler?: string | undefined;
+	/** Those of this event type. */
 	readonly type?: string | undefined;
 	/** Given up at or after this moment. */
 	readonly since?: string | Date | undefined;
 	/** Given up before this moment. */
 	readonly until?: string | Date | undefined;
+	/** Those for which it answers true. */
 	readonly where?: ((letter: DeadLetter) => boolean) | undefined;
 }
 
@@ -47,7 +51,8 @@ export interface DeadLetters {
 
 /** The dead letters as the handlers of the bus see them. */
 export interface DeadLetterBox extends DeadLetters {
-	add(letter: Pick<DeadLetter, "event" | "handler" | "attempts" | "failures">): void;
+	/** `owner` gets it again, as long as it is there; then any handler of its name. */
+	add(letter: Pick<DeadLetter, "event" | "handler" | "attempts" | "failures">, owner: object): void;
 }
 
 const knownFilters: readonly (keyof DeadLetterFilter)[] = [
@@ -63,20 +68,22 @@ export function createDeadLetters(
 	limit: number,
 	core: () => Pick<BusCore, "clock" | "signals" | "work">,
 	/** Queues an event for the handler of this name; answers whether there is one. */
-	requeue: (handler: string, event: QueuedEvent) => boolean,
+	requeue: (handler: string, event: QueuedEvent, owner: object | undefined) => boolean,
 ): DeadLetterBox {
 	/** By id, oldest first. */
 	const letters = new Map<string, DeadLetter>();
+	const owners = new WeakMap<DeadLetter, object>();
 
 	function pick(filter: DeadLetterFilter): DeadLetter[] {
 		return [...letters.values()].filter(readFilter(filter));
 	}
 
 	return {
-		add(details) {
+		add(details, owner) {
 			const { clock, signals } = core();
 			const letter: DeadLetter = { id: createId("ltr"), ...details, deadAt: isoTime(clock.now()) };
 			letters.set(letter.id, letter);
+			owners.set(letter, owner);
 			if (letters.size <= limit) return;
 			const [oldest] = letters.values();
 			letters.delete((oldest as DeadLetter).id);
@@ -90,7 +97,8 @@ export function createDeadLetters(
 		async replay(filter = {}) {
 			let count = 0;
 			for (const letter of pick(filter)) {
-				if (!requeue(letter.handler, createReplayedEvent(letter.event, core().work))) continue;
+				const event = createReplayedEvent(letter.event, core().work);
+				if (!requeue(letter.handler, event, owners.get(letter))) continue;
 				letters.delete(letter.id);
 				count++;
 			}

@@ -88,23 +88,24 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 			return emission;
 		}
 		const scope = openAsyncScope();
+		const dueAtMs = dueAt(given, clock);
 		const deliverNow = (): void => {
 			// What was held by itself and is released while the bus is held waits on with all others.
 			if (dispatcher.holdAll !== undefined) dispatcher.holdAll(emission, deliverNow);
 			else deliverLater(emission, payload, scope);
 		};
-		const goOn = isDelayed ? () => delay(emission, given, deliverNow) : deliverNow;
+		const goOn = isDelayed ? () => delay(emission, dueAtMs, deliverNow) : deliverNow;
 		if (holdBack === undefined) goOn();
 		else holdBack(emission, goOn);
 		return emission;
 	}
 
-	function delay(emission: EmissionRecord, options: EmitOptions, deliverNow: () => void): void {
-		const delayMs = delayOf(options, clock);
+	function delay(emission: EmissionRecord, dueAtMs: number, deliverNow: () => void): void {
+		const delayMs = Math.max(0, dueAtMs - clock.now());
 		const timer = clock.setTimeout(
 			() => {
 				delayed.delete(emission);
-				if (delayMs > longestTimerMs) delay(emission, options, deliverNow);
+				if (delayMs > longestTimerMs) delay(emission, dueAtMs, deliverNow);
 				else deliverNow();
 			},
 			Math.min(delayMs, longestTimerMs),
@@ -191,6 +192,6 @@ function writePayload(emission: EmissionRecord, payload: EventPayload | undefine
 	return { ...payload, metadataJson: serialize(type, null, enrichedMetadata).metadataJson };
 }
 
-function delayOf({ delayMs = 0, at }: EmitOptions, clock: Clock): number {
-	return at === undefined ? delayMs : Math.max(0, new Date(at).getTime() - clock.now());
+function dueAt(options: EmitOptions | undefined, clock: Clock): number {
+	return options?.at === undefined ? clock.now() + (options?.delayMs ?? 0) : new Date(options.at).getTime();
 }

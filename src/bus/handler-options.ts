@@ -22,7 +22,7 @@ export interface RetryOptions {
 	readonly attempts?: number | undefined;
 	/** Delay before the first retry. Default 200. */
 	readonly minDelayMs?: number | undefined;
-	/** Default 30,000. */
+	/** No delay is longer. Default 30,000. */
 	readonly maxDelayMs?: number | undefined;
 	/** Each further delay is this many times the one before. Default 2. */
 	readonly factor?: number | undefined;

@@ -100,6 +100,11 @@ export class HandlerQueue implements EventQueue {
 		else this.#intake.push(job, this.#core.causes.isInHandler());
 	}
 
+	/** Whether a dead letter is its own. */
+	owns(owner: object | undefined): boolean {
+		return owner === this.#outcomes;
+	}
+
 	/** Takes an event again that it gave up. */
 	requeue(event: QueuedEvent): void {
 		// No plan has a place for it.
@@ -134,7 +139,7 @@ export class HandlerQueue implements EventQueue {
 		waiting.push(...(this.#collector?.clear() ?? []), ...(this.#intake?.clear() ?? []));
 		this.#waiting = 0;
 		for (const job of waiting) {
-			if (job.isOutside) job.event.unblockHandler();
+			if (job.isOutside) job.event.refuseHandler(reason);
 			this.#outcomes.fail(job, reason);
 		}
 	}

@@ -3,7 +3,7 @@ import type { HandlerQueue, HandlerStats } from "./handler-queue.ts";
 /** A registered handler. `Result` is what it returns, for `report.outcomeOf`. */
 export interface HandlerSubscription<Result = unknown> {
 	readonly name: string;
-	/** Events that wait: queued, behind another of their key, or for a retry. */
+	/** Events that wait: queued, behind another of their key, for a batch, for a retry, or outside a full queue. */
 	readonly size: number;
 	/** Attempts that run now. */
 	readonly pending: number;

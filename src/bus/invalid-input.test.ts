@@ -393,6 +393,11 @@ describe("handle() - refuses the option", () => {
 	const wholeNumber = "a whole number of at least 1, or Infinity";
 	const notWhole = [0, -1, 1.5, Number.NaN, Number.NEGATIVE_INFINITY, "4", null, 2 ** 53];
 	const badDelays = [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31, "10", null];
+	const validGroups: Record<string, object> = {
+		queue: { limit: 1 },
+		rateLimit: { count: 1, perMs: 1 },
+		batch: { size: 1 },
+	};
 	const cases: [option: string, values: readonly unknown[], expected: string][] = [
 		["concurrency", notWhole, wholeNumber],
 		["key", ["orderId", 7, null], "a function"],
@@ -406,19 +411,68 @@ describe("handle() - refuses the option", () => {
 		["retry.jitter", [0, "yes", null], "a boolean"],
 		["retry.when", [true, "yes", null], "a function"],
 		["retry.atempts", [3], "one of attempts, minDelayMs, maxDelayMs, factor, jitter, when"],
+		["queue", [null, 5, "block", []], "an object"],
+		["queue.limit", [undefined], "a whole number"],
+		["queue.limit", [...notWhole, Number.POSITIVE_INFINITY], "a whole number of at least 1"],
+		[
+			"queue.overflow",
+			["", "drop", null, 7, "Block"],
+			"one of block, reject, drop-oldest, drop-newest, coalesce",
+		],
+		["queue.size", [5], "one of limit, overflow"],
+		["rateLimit", [null, 5, "5/s", []], "an object"],
+		["rateLimit.count", [undefined], "a whole number"],
+		["rateLimit.count", [...notWhole, Number.POSITIVE_INFINITY], "a whole number of at least 1"],
+		["rateLimit.perMs", [undefined], "a whole number"],
+		["rateLimit.perMs", [0, 0.5, ...badDelays], "a number from 1 to 2147483647"],
+		["rateLimit.per", [5], "one of count, perMs"],
+		["batch", [null, 5, "5", []], "an object"],
+		["batch.size", [undefined], "a whole number"],
+		["batch.size", [...notWhole, Number.POSITIVE_INFINITY, 100_001], "a whole number from 1 to 100000"],
+		["batch.waitMs", badDelays, "a number from 0 to 2147483647"],
+		["batch.wait", [5], "one of size, waitMs"],
 		["handle.concurency", [3], "one of name, concurrency, key, timeoutMs, retry"],
 	];
 	test.each(
 		cases.flatMap(([option, values, expected]) => values.map((value) => [option, value, expected] as const)),
 	)("%s of %s", async (option, value, expected) => {
-		const name = option.replace("handle.", "").replace("retry.", "");
-		const options = option.startsWith("retry.") ? { retry: { [name]: value } } : { [name]: value };
+		const [group = "", name = ""] = option.replace("handle.", "").split(".");
+		const options = name === "" ? { [group]: value } : { [group]: { ...validGroups[group], [name]: value } };
 		await expectRefused(
 			({ untyped }) => untyped.handle("order.paid", noop, options),
 			"ERR_CALLHOOK_INVALID_OPTION",
 			{ option },
 			[`"${option}"`, expected, "but got"],
 		);
+	});
+
+	test.each([
+		[
+			"key that is missing where events coalesce by it",
+			{ queue: { limit: 1, overflow: "coalesce" } },
+			"given",
+		],
+		["key beside batch", { key: noop, batch: { size: 1 } }, "left out"],
+	])("%s", async (_title, options, expected) => {
+		await expectRefused(
+			({ untyped }) => untyped.handle("order.paid", noop, options),
+			"ERR_CALLHOOK_INVALID_OPTION",
+			{ option: "key" },
+			['"key"', expected, "but got"],
+		);
+	});
+
+	test("nothing at the limits of what it allows", () => {
+		const { untyped } = setup();
+		for (const options of [
+			{ queue: { limit: 1, overflow: undefined }, rateLimit: { count: 1, perMs: 1 } },
+			{ queue: { limit: Number.MAX_SAFE_INTEGER, overflow: "coalesce" }, key: noop },
+			{ rateLimit: { count: Number.MAX_SAFE_INTEGER, perMs: 2_147_483_647 }, batch: undefined },
+			{ batch: { size: 100_000, waitMs: 0 }, queue: undefined, rateLimit: undefined },
+			{ batch: { size: 1, waitMs: 2_147_483_647 }, key: undefined },
+		]) {
+			expect(() => untyped.handle("order.paid", noop, options)).not.toThrow();
+		}
 	});
 
 	test.each(["", null, 7])("name of %s, a missing name", async (name) => {
@@ -459,6 +513,7 @@ describe("createBus() - refuses the option", () => {
 		["store", [null, {}, "memory"], "an outbox store such as memoryStore()"],
 		["clock", [null, {}, Date, 7], "a clock with now, setTimeout and clearTimeout"],
 		["onError", ["log", null, {}], "a function"],
+		["deadLetterLimit", [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "9", null], "of at least 0"],
 		["createBus.onErorr", [noop], "one of events, source, store, concurrency, onError, clock"],
 	];
 	test.each(

@@ -53,7 +53,7 @@ export class JobOutcomes {
 	giveUp(job: Job, error: unknown): void {
 		this.#keepFailure(job, error);
 		const { event, attempts, failures = [] } = job;
-		this.#core.deadLetters.add({ event, handler: this.#handler, attempts, failures });
+		this.#core.deadLetters.add({ event, handler: this.#handler, attempts, failures }, this);
 		this.fail(job, error);
 	}
 

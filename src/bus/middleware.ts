@@ -10,7 +10,7 @@ export type Metadata = Readonly<Record<string, unknown>>;
 
 /**
  * Runs around every attempt of every handler, the first registered outermost; inside the time limit and the retries.
- * What it throws fails the attempt; without `next` the handler does not run, and what it returns stands for the
+ * Around a batch it runs once, with the first event. What it throws fails the attempt; without `next` the handler does not run, and what it returns stands for the
  * handler's result. `next` takes the event, and metadata that what is further in sees added to it.
  */
 export type HandlerMiddleware = (
@@ -26,7 +26,7 @@ export type HandlerMiddleware = (
 export type EmitMiddleware = (event: BusEvent, next: (event: BusEvent, metadata?: Metadata) => void) => void;
 
 /** What a middleware is around. Default `handler`. */
-export interface UseOptions {
+interface UseOptions {
 	readonly around?: "handler" | "emit" | undefined;
 }
 
@@ -77,7 +77,7 @@ export function runOnion(
 		return layer(
 			event,
 			async (given, metadata) => {
-				if (isCalled) throw calledTwice();
+				if (isCalled) throw invalidMiddleware("next() was called twice");
 				isCalled = true;
 				return enter(index + 1, withMetadata(given, metadata));
 			},
@@ -106,9 +106,10 @@ export function runEmitOnion(
 		}
 		let isCalled = false;
 		let isOver = false;
-		const next = (_event: BusEvent, metadata?: Metadata): void => {
-			if (isCalled) throw calledTwice();
-			if (isOver) throw calledLate();
+		const next = (given: BusEvent, metadata?: Metadata): void => {
+			if (given !== event) throw invalidMiddleware("around emit, next() takes the event as it is");
+			if (isCalled) throw invalidMiddleware("next() was called twice");
+			if (isOver) throw invalidMiddleware("around emit, next() was called after the middleware had returned");
 			isCalled = true;
 			if (metadata !== undefined) addMetadata(metadata);
 			enter(index + 1);
@@ -117,7 +118,7 @@ export function runEmitOnion(
 			const result: unknown = layer(event, next);
 			if (isThenable(result)) {
 				Promise.resolve(result).catch(report);
-				throw asyncMiddleware();
+				throw invalidMiddleware("around emit it must be synchronous, but it returned a promise");
 			}
 		} catch (error) {
 			report(error);
@@ -134,18 +135,6 @@ function withMetadata(event: BusEvent, metadata: Metadata | undefined): BusEvent
 	return { ...copyEvent(event), metadata: Object.freeze({ ...event.metadata, ...metadata }) };
 }
 
-function calledTwice(): CallhookError {
-	return new CallhookError("ERR_CALLHOOK_INVALID_MIDDLEWARE", "A middleware called next() twice", {
-		reason: "next() was called twice",
-	});
-}
-
-function calledLate(): CallhookError {
-	const reason = "a middleware around emit called next() when it had returned";
-	return new CallhookError("ERR_CALLHOOK_INVALID_MIDDLEWARE", `Invalid middleware: ${reason}`, { reason });
-}
-
-function asyncMiddleware(): CallhookError {
-	const reason = "a middleware around emit must be synchronous, but it returned a promise";
+function invalidMiddleware(reason: string): CallhookError {
 	return new CallhookError("ERR_CALLHOOK_INVALID_MIDDLEWARE", `Invalid middleware: ${reason}`, { reason });
 }

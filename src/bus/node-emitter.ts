@@ -10,12 +10,15 @@ export interface NodeStyleEmitter {
 	addListener(name: string | symbol, listener: Listener): this;
 	prependListener(name: string | symbol, listener: Listener): this;
 	once(name: string | symbol, listener: Listener): this;
+	prependOnceListener(name: string | symbol, listener: Listener): this;
 	off(name: string | symbol, listener: Listener): this;
 	removeListener(name: string | symbol, listener: Listener): this;
 	removeAllListeners(name?: string | symbol): this;
 	/** Emits the first argument as the event's data; returns whether this emitter has a listener for it. */
 	emit(name: string | symbol, ...args: unknown[]): boolean;
 	listeners(name: string | symbol): Listener[];
+	/** The same as `listeners`: those added with `once` have no wrapper that could be seen. */
+	rawListeners(name: string | symbol): Listener[];
 	listenerCount(name: string | symbol): number;
 	eventNames(): (string | symbol)[];
 	/** Kept for those who set it; the bus has a warning of its own. */
@@ -42,6 +45,8 @@ interface Registration {
 export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 	const registrations = new Map<string | symbol, Registration[]>();
 	let maxListeners = 10;
+	/** Each one that is prepended comes before those prepended earlier. */
+	let prepended = 0;
 
 	function remove(name: string | symbol, registration: Registration): void {
 		registration.end?.();
@@ -51,11 +56,16 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 	}
 
 	function add(name: string | symbol, listener: Listener, { once = false, first = false } = {}): void {
+		let hasRun = false;
 		const call = (data: unknown, event: BusEvent): unknown => {
+			// It is called again where a listener before it has emitted.
+			if (once && hasRun) return undefined;
+			hasRun = true;
 			if (once) remove(name, registration);
 			return Reflect.apply(listener, emitter, [data, event]);
 		};
-		const registration: Registration = { listener, end: subscribe(bus, name, call, first ? 1 : 0) };
+		const priority = first ? ++prepended : 0;
+		const registration: Registration = { listener, end: subscribe(bus, name, call, priority) };
 		const others = registrations.get(name) ?? [];
 		registrations.set(name, first ? [registration, ...others] : [...others, registration]);
 	}
@@ -72,6 +82,10 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 		return emitter;
 	}
 
+	function listeners(name: string | symbol): Listener[] {
+		return (registrations.get(name) ?? []).map(({ listener }) => listener);
+	}
+
 	const emitter: NodeStyleEmitter = {
 		on,
 		addListener: on,
@@ -81,6 +95,10 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 		},
 		once(name, listener) {
 			add(name, listener, { once: true });
+			return emitter;
+		},
+		prependOnceListener(name, listener) {
+			add(name, listener, { once: true, first: true });
 			return emitter;
 		},
 		off,
@@ -96,7 +114,8 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 			if (typeof name === "string") bus.emit(name, args[0]);
 			return count > 0;
 		},
-		listeners: (name) => (registrations.get(name) ?? []).map(({ listener }) => listener),
+		listeners,
+		rawListeners: listeners,
 		listenerCount: (name) => registrations.get(name)?.length ?? 0,
 		eventNames: () => [...registrations.keys()],
 		setMaxListeners(count) {

@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { optionOf } from "../../test/support/thrown.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import { fakeClock } from "../testing/index.ts";
 import type { BusOptions } from "./bus-options.ts";
 import { createBus } from "./create-bus.ts";
-import type { LifecycleSignals } from "./signals.ts";
+import { type LifecycleSignals, signalNames } from "./signals.ts";
 
-const signalNames = [
+const observed = [
 	"callback:failed",
 	"handler:succeeded",
 	"handler:retry",
@@ -20,7 +21,7 @@ function setup(onError: OnError = () => undefined) {
 	const reports = vi.fn(onError);
 	const bus = createBus<{ job: number }>({ clock, onError: reports });
 	const seen: [string, unknown][] = [];
-	for (const name of signalNames) bus.observe(name, (info) => void seen.push([name, info]));
+	for (const name of observed) bus.observe(name, (info) => void seen.push([name, info]));
 	return { bus, clock, onError: reports, seen };
 }
 
@@ -150,6 +151,28 @@ describe("observe() - an observer that", () => {
 		bus.emit("job", 1);
 		expect(seen).toHaveLength(100);
 	});
+});
+
+describe("observe() - the signal", () => {
+	test.each(signalNames)("%s can be observed", (name) => {
+		const { bus } = setup();
+		bus.observe(name, () => undefined)();
+	});
+
+	test("names are listed, each once", () => {
+		expect(new Set(signalNames).size).toBe(signalNames.length);
+		expect(signalNames).toEqual(expect.arrayContaining([...observed, "delivery:delivered", "event:vetoed"]));
+	});
+
+	test.each(["handler:retried", "toString", "__proto__", "", "handler:*", undefined, null, 7])(
+		"%j does not exist: refused, with the names that do",
+		(name) => {
+			const { bus } = setup();
+			const observe = () => bus.observe(name as never, () => undefined);
+			expect(optionOf(observe)).toBe("signal");
+			expect(observe).toThrow("handler:failed");
+		},
+	);
 });
 
 describe("onError", () => {

@@ -1,13 +1,13 @@
 import { isCallhookError } from "../errors.ts";
 import type { EventType } from "../event/index.ts";
 import { createDeferred } from "../internal/deferred.ts";
-import { invalidOption } from "../internal/options.ts";
+import { checkFunction, checkOptions, invalidOption } from "../internal/options.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 /** An emitter in the style of Node. */
 export interface EmitterSource {
-	on(name: string, listener: (...args: never[]) => void): unknown;
-	off(name: string, listener: (...args: never[]) => void): unknown;
+	on(name: string, listener: (...args: unknown[]) => void): unknown;
+	off(name: string, listener: (...args: unknown[]) => void): unknown;
 }
 
 /** Where one event of a source goes. */
@@ -54,6 +54,8 @@ export function createPipe(source: unknown, target: unknown, parts: PipeParts): 
 		end();
 		throw error;
 	}
+	// What came from the source at once may have closed the bus.
+	if (!parts.open.has(end)) stop();
 	return Object.assign(end, { ended: ended.promise });
 }
 
@@ -80,31 +82,55 @@ function listen(source: unknown, map: unknown, parts: PipeParts, end: () => void
 			map,
 		);
 	}
-	const listeners = Object.entries(map).map(([name, target]): [string, Listener] => {
-		const { type, data = defaultData } = (typeof target === "string" ? { type: target } : target) as {
-			type: string;
-			data?: (...args: unknown[]) => unknown;
+	const listeners = Object.entries(map).map(([name, target]) => {
+		const { type, data } = readTarget(`map["${name}"]`, target);
+		const listener: Listener = (...args) => {
+			let made: unknown;
+			try {
+				made = data(...args);
+			} catch (error) {
+				return parts.report(error, type);
+			}
+			// Sources cannot be made to wait; `accepted` may still reject.
+			emitOnto(type, made, parts, end)?.catch(() => undefined);
 		};
-		if (typeof type !== "string") throw invalidOption(`map["${name}"]`, "an event type", target);
-		return [
-			name,
-			(...args) => {
-				let made: unknown;
-				try {
-					made = data(...args);
-				} catch (error) {
-					return parts.report(error, type);
-				}
-				// Sources cannot be made to wait; `accepted` may still reject.
-				emitOnto(type, made, parts, end)?.catch(() => undefined);
-			},
-		];
+		return { name, type, listener };
 	});
 	const { add, remove } = listenerMethods(source);
-	for (const [name, listener] of listeners) add(name, listener);
-	return () => {
-		for (const [name, listener] of listeners) remove(name, listener);
+	const added: typeof listeners = [];
+	const stop = (): void => {
+		for (const { name, type, listener } of added.splice(0)) {
+			try {
+				remove(name, listener);
+			} catch (error) {
+				parts.report(error, type);
+			}
+		}
 	};
+	try {
+		for (const each of listeners) {
+			add(each.name, each.listener);
+			added.push(each);
+		}
+	} catch (error) {
+		stop();
+		throw error;
+	}
+	return stop;
+}
+
+function readTarget(
+	option: string,
+	target: unknown,
+): { readonly type: string; readonly data: (...args: unknown[]) => unknown } {
+	const { type, data = defaultData } = (
+		typeof target === "object" && target !== null ? target : { type: target }
+	) as { readonly type?: unknown; readonly data?: unknown };
+	if (typeof type !== "string")
+		throw invalidOption(option, "an event type or an object with its type", target);
+	if (typeof target === "object") checkOptions(option, target, ["type", "data"]);
+	checkFunction(`${option}.data`, data);
+	return { type, data: data as (...args: unknown[]) => unknown };
 }
 
 /** A CustomEvent carries its data as `detail`; several arguments become a list. */
@@ -143,7 +169,9 @@ function iterate(source: unknown, type: string, parts: PipeParts, end: () => voi
 	let hasEnded = false;
 	void (async () => {
 		try {
-			for (let item = await iterator.next(); !hasEnded && item.done !== true; item = await iterator.next()) {
+			while (!hasEnded) {
+				const item = await iterator.next();
+				if (hasEnded || item.done === true) break;
 				await emitOnto(type, item.value, parts, end)?.catch(() => undefined);
 			}
 		} catch (error) {
@@ -155,6 +183,6 @@ function iterate(source: unknown, type: string, parts: PipeParts, end: () => voi
 	return () => {
 		if (hasEnded) return;
 		hasEnded = true;
-		Promise.resolve(iterator.return?.()).catch((error) => parts.report(error, type));
+		(async () => iterator.return?.())().catch((error) => parts.report(error, type));
 	};
 }

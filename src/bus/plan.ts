@@ -50,8 +50,8 @@ export interface QueuedEvent extends BusEvent {
 	dropHandler(index: number, overflow: Overflow): void;
 	/** It waits outside a full queue. */
 	blockHandler(): void;
-	/** It waits outside no more: it was let in, or given up. */
+	/** It waits outside no more: it was let in. */
 	unblockHandler(): void;
-	/** A full queue refuses it. */
+	/** A full queue refuses it, or the bus closed while it waited outside. */
 	refuseHandler(error: Error): void;
 }

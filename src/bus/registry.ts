@@ -174,7 +174,8 @@ export function createRegistry(facts: BusFacts): Registry {
 			registrations.on(pattern.text, unsubscribe);
 			if (!pattern.isExact) wildcards.set(pattern.text, pattern);
 			invalidate(pattern);
-			facts.onAdd(pattern.text, registrations.listenerCount(pattern.text));
+			// Who waits for an event goes when it has come; a thousand may wait for the same.
+			if (!("take" in details.target)) facts.onAdd(pattern.text, registrations.listenerCount(pattern.text));
 			return unsubscribe;
 		},
 		remove(pattern, callback) {

@@ -47,10 +47,10 @@ export interface LifecycleSignals extends OutboxSignals {
 		readonly attempts: number;
 		readonly error: unknown;
 	};
-	/** A full queue refused an event or let it go, as its `overflow` says. */
+	/** A full queue refused an event or let it go, or a newer one of its key took its place, as its `overflow` says. */
 	"handler:dropped": { readonly event: BusEvent; readonly handler: string; readonly overflow: Overflow };
 	/**
-	 * An event was let into a full queue whose `overflow` is `block`, because a handler emitted it: to make a handler wait
+	 * An event was let into a full queue whose `overflow` is `block` or `coalesce`, because a handler emitted it: to make a handler wait
 	 * for a place that perhaps only it can free would be a deadlock.
 	 */
 	"handler:exceeded": {

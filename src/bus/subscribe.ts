@@ -73,9 +73,11 @@ export class Subscriber {
 		return subscription;
 	}
 
-	/** Queues an event for the handler of this name; answers whether there is one. */
-	requeue(name: string, event: QueuedEvent): boolean {
-		const queue = [...this.handlers].find((handler) => handler.name === name && !handler.isEnding);
+	/** Queues an event for the handler that gave it up, else for one of its name; answers whether there is one. */
+	requeue(name: string, event: QueuedEvent, owner: object | undefined): boolean {
+		const open = [...this.handlers].filter((handler) => !handler.isEnding);
+		const queue =
+			open.find((handler) => handler.owns(owner)) ?? open.find((handler) => handler.name === name);
 		queue?.requeue(event);
 		return queue !== undefined;
 	}

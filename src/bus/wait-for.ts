@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import type { BusEvent, EventOf, MatchingType, Pattern } from "../event/index.ts";
+import type { BusEvent, Pattern } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { nextTurn } from "../internal/next-turn.ts";
 import { onAbort } from "../internal/on-abort.ts";
@@ -16,9 +16,6 @@ export interface WaitForOptions<Event extends BusEvent = BusEvent> {
 	/** Rejects the promise with ERR_CALLHOOK_TIMEOUT. Default: no limit. */
 	readonly timeoutMs?: number | undefined;
 }
-
-/** The event that `waitFor` resolves with. */
-export type AwaitedEvent<Events, Text extends string> = EventOf<Events, MatchingType<Events, Text>>;
 
 /** Waits for single events. */
 export interface Waiter {

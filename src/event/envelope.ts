@@ -41,8 +41,11 @@ export interface EmitOptions {
 	/** Default: the catalog's `key` of this type, if any. */
 	readonly key?: string | undefined;
 	readonly subject?: string | undefined;
+	/** Default: that of the event in whose consumer it is emitted, else that event's id. */
 	readonly correlationId?: string | undefined;
+	/** Default: the id of the event in whose consumer it is emitted. */
 	readonly causationId?: string | undefined;
+	/** Default: that of the event in whose consumer it is emitted. */
 	readonly traceparent?: string | undefined;
 	readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 	/**
@@ -50,7 +53,9 @@ export interface EmitOptions {
 	 * handlers run for both.
 	 */
 	readonly idempotencyKey?: string | undefined;
-	/** Deliver it so many milliseconds from now; until then `emission.cancel()` takes it back. Lost with the process. */
+	/**
+	 * Deliver it so many milliseconds after the emit; until then `emission.cancel()` takes it back. Lost with the process.
+	 */
 	readonly delayMs?: number | undefined;
 	/** The same, at a moment: at once when that has passed. Not together with `delayMs`. */
 	readonly at?: string | number | Date | undefined;

@@ -1,7 +1,7 @@
 import { checkNumber, checkOptions, invalidOption } from "./options.ts";
 
 export interface PageRequest {
-	/** Default 50, at most 1,000. */
+	/** At most so many items, 1 to 1,000. Default 50. */
 	readonly limit?: number | undefined;
 	/** From the page before. */
 	readonly cursor?: string | undefined;

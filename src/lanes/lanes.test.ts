@@ -320,3 +320,107 @@ describe("clear()", () => {
 		expect(started).toEqual(["a", "d"]);
 	});
 });
+
+describe("remove()", () => {
+	/** Lanes that are paused, and a way to take jobs out by their names. */
+	function setupRemove(concurrency: number) {
+		const { clock, lanes, started, end } = setup(concurrency);
+		const jobs = new Map<string, Job>();
+		const push = (...names: string[]) => {
+			for (const name of names) {
+				const job = { name, lane: name.includes(":") ? name.split(":")[0] : undefined };
+				jobs.set(name, job);
+				lanes.push(job);
+			}
+		};
+		const remove = (...names: string[]) => {
+			for (const name of names) lanes.remove(jobs.get(name)!);
+		};
+		lanes.pause();
+		return { clock, lanes, started, push, remove, end };
+	}
+
+	test.each([1, unlimited])("takes a job out that has not started (concurrency %s)", async (limit) => {
+		const { clock, lanes, started, push, remove, end } = setupRemove(limit);
+		push("a", "b", "c", "d");
+		remove("a", "c");
+		expect(lanes.size).toBe(2);
+		lanes.resume();
+		await clock.advance(0);
+		await end("b");
+		expect(started).toEqual(["b", "d"]);
+		await end("d");
+		await lanes.idle();
+		expect([lanes.running, lanes.size]).toEqual([0, 0]);
+	});
+
+	test.each([1, unlimited])("hands its lane on to the one behind it (concurrency %s)", async (limit) => {
+		const { clock, lanes, started, push, remove, end } = setupRemove(limit);
+		push("a", "k:1", "k:2", "l:1", "k:3");
+		remove("k:1", "l:1");
+		expect(lanes.size).toBe(3);
+		push("l:2");
+		lanes.resume();
+		for (const name of ["a", "k:2", "l:2", "k:3"]) {
+			await clock.advance(0);
+			await end(name);
+		}
+		expect([...started].sort()).toEqual(["a", "k:2", "k:3", "l:2"]);
+		expect(started.indexOf("k:2")).toBeLessThan(started.indexOf("k:3"));
+		expect(lanes.size).toBe(0);
+	});
+
+	test("takes out the first behind a running one of its lane", async () => {
+		const { clock, lanes, started, push, remove, end } = setupRemove(1);
+		push("k:1", "k:2", "k:3");
+		lanes.resume();
+		await clock.advance(0);
+		remove("k:2");
+		expect(lanes.size).toBe(1);
+		await end("k:1");
+		expect(started).toEqual(["k:1", "k:3"]);
+	});
+
+	test("starts the one whose lane it freed while there is a slot", async () => {
+		const { clock, lanes, started, push, remove, end } = setupRemove(1);
+		lanes.resume();
+		push("a");
+		await clock.advance(0);
+		push("k:1", "k:2");
+		remove("k:1");
+		await end("a");
+		expect(started).toEqual(["a", "k:2"]);
+	});
+
+	test("lets idle() resolve when it took the last one", async () => {
+		const { lanes, push, remove } = setupRemove(1);
+		push("a");
+		const idle = lanes.idle();
+		remove("a");
+		await idle;
+	});
+
+	test("leaves to clear() only what was not taken out", async () => {
+		const { clock, lanes, started, push, remove } = setupRemove(1);
+		push("a", "k:1", "b", "k:2", "c");
+		remove("k:1", "b");
+		expect(lanes.clear().map(({ name }) => name)).toEqual(["a", "c", "k:2"]);
+		push("k:3");
+		lanes.resume();
+		await clock.advance(0);
+		expect(started).toEqual(["k:3"]);
+	});
+
+	test("keeps in order what is left when it took out most of what was there", async () => {
+		const { clock, lanes, started, push, remove, end } = setupRemove(1);
+		push("a", "b", "k:1", "c", "k:2", "d", "e", "f");
+		remove("k:1", "c", "b", "d", "e");
+		expect(lanes.size).toBe(3);
+		lanes.resume();
+		for (const name of ["a", "f"]) {
+			await clock.advance(0);
+			await end(name);
+		}
+		expect(started).toEqual(["a", "f", "k:2"]);
+	});
+});

@@ -206,6 +206,7 @@ export interface OutboxSignals {
 		readonly attempt: AttemptRecord;
 		readonly retryInMs?: number | undefined;
 	};
+	/** The target has it. */
 	"delivery:delivered": DeliveryInfo & { readonly attempt: AttemptRecord };
 	/** The last attempt failed. */
 	"delivery:dead": DeliveryInfo & { readonly attempt: AttemptRecord };

@@ -95,6 +95,25 @@ describe("receiver.fetch() - accepts", () => {
 	});
 });
 
+describe("receiver.fetch() - the header traceparent", () => {
+	const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+	test("is that of the event", async () => {
+		const { emit, receiver } = setup();
+		expect((await receiver.fetch(post(event, { traceparent }))).status).toBe(204);
+		expect(emit.mock.calls).toEqual([[event.type, event.data, { id, time: event.timestamp, traceparent }]]);
+	});
+
+	test.each(["", "text", traceparent.toUpperCase(), `${traceparent}-more`, `${traceparent}, ${traceparent}`])(
+		"is ignored where it is malformed: %j",
+		async (malformed) => {
+			const { emit, receiver } = setup();
+			expect((await receiver.fetch(post(event, { traceparent: malformed }))).status).toBe(204);
+			expect(emit.mock.calls).toStrictEqual([[event.type, event.data, { id, time: event.timestamp }]]);
+		},
+	);
+});
+
 describe("receiver.fetch() - refuses", () => {
 	test.each(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])("%s with 405", async (method) => {
 		const { emit, receiver } = setup();

@@ -91,6 +91,28 @@ describe("what is sent", () => {
 		});
 	});
 
+	test("has the traceparent of the event as a header, and no such header without one", async () => {
+		const { bus, receiver, endpoint } = await setupBridge({ decide: always(204) });
+		await endpoint();
+		const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+		bus.emit("order.paid", {}, { traceparent });
+		expect((await receiver.webhooks.next()).headers.traceparent).toBe(traceparent);
+		bus.emit("order.paid", {});
+		expect((await receiver.webhooks.next()).headers).not.toHaveProperty("traceparent");
+	});
+
+	test("has the traceparent in each of its attempts", async () => {
+		const statuses = [500, 204];
+		const { bus, clock, receiver, endpoint, failed } = await setupBridge({ decide: () => statuses.shift() });
+		await endpoint();
+		const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+		bus.emit("order.paid", {}, { traceparent });
+		await failed.next();
+		await clock.advance(5_000);
+		const webhooks = await receiver.webhooks.take(2);
+		expect(webhooks.map(({ headers }) => headers.traceparent)).toEqual([traceparent, traceparent]);
+	});
+
 	test("is what was emitted, whatever happens to the data afterwards", async () => {
 		const { bus, receiver, endpoint } = await setupBridge({ decide: always(204) });
 		await endpoint();

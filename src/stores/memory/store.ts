@@ -11,7 +11,7 @@ import { isFinal, Tables } from "./tables.ts";
 export interface MemoryStoreOptions {
 	/** How many finished deliveries stay for queries and replay; older ones are forgotten. Default 1,000. */
 	readonly maxFinished?: number | undefined;
-	/** Default: the system's clock. */
+	/** Tells the time. Default: the system's clock. */
 	readonly clock?: Clock | undefined;
 }
 
