@@ -407,7 +407,7 @@ describe("the filters of dead letters - refuse, and nothing is changed,", () => 
 		const { bus, deadLetters, emit, listed } = setup();
 		bus.handle("job.a", failing);
 		await emit(1);
-		const error = await rejectionOf(deadLetters[method](filter as DeadLetterFilter) as Promise<unknown>);
+		const error = await rejectionOf(deadLetters[method](filter as DeadLetterFilter));
 		await bus.idle();
 		expect(await listed()).toEqual([1]);
 		return optionOf(error);

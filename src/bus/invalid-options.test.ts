@@ -20,7 +20,7 @@ function setup(events?: ReturnType<typeof defineEvents>) {
 	const clock = fakeClock();
 	const [consumer, logger] = [vi.fn(), { warn: vi.fn() }];
 	const options: object = { events, clock, logger, onError: consumer };
-	const bus = createBus(options) as Bus;
+	const bus: Bus = createBus(options);
 	bus.on("**", consumer);
 	const held = bus.hold();
 	const before = bus.stats();

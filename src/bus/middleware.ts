@@ -23,7 +23,10 @@ export type HandlerMiddleware = (
  * Runs around the delivery of every event, inside `emit` and behind validation, the first registered outermost.
  * Without `next` the event is vetoed: no consumer gets it. An error is no veto: it goes to `onError`, and the event on.
  */
-export type EmitMiddleware = (event: BusEvent, next: (event: BusEvent, metadata?: Metadata) => void) => void;
+export type EmitMiddleware = (
+	event: BusEvent,
+	next: (event: BusEvent, metadata?: Metadata) => void,
+) => unknown;
 
 /** What a middleware is around. Default `handler`. */
 interface UseOptions {

@@ -81,7 +81,7 @@ describe("on() with replay - calls the callback, before it returns,", () => {
 
 	test("with the event it was: data as the schema made it, id, time", async () => {
 		const { bus, clock } = setup();
-		const { event } = bus.emit("price.eur", "7" as never);
+		const { event } = bus.emit("price.eur", "7");
 		await clock.advance(60_000);
 		const callback = vi.fn();
 		bus.on("price.eur", callback, { replay: 1 });

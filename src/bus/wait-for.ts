@@ -49,14 +49,11 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 	 */
 	let last: Passed | undefined;
 	let stopRecording: Unsubscribe | undefined;
-	/** Whether a promise was resolved in this turn. */
-	let isWanted = false;
 	/** The event up to which the code that goes on now has seen all. */
 	let seen: Passed | undefined;
 
-	/** Begins a recording, or makes it longer. */
+	/** Begins a recording, unless there is one. */
 	function record(): Passed {
-		isWanted = true;
 		if (last === undefined) {
 			last = { event: undefined, next: undefined };
 			const take = (event: BusEvent): void => {
@@ -64,23 +61,13 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 			};
 			// Ahead of those who wait, so that an event they take is in the recording.
 			stopRecording = tap(readPattern("**", "waitFor()"), { take }, Number.POSITIVE_INFINITY);
-			void forgetLater();
+			void nextTurn().then(forget);
 		}
 		return last;
 	}
 
-	async function forgetLater(): Promise<void> {
-		while (isWanted) {
-			isWanted = false;
-			await nextTurn();
-			seen = undefined;
-		}
-		forget();
-	}
-
 	function forget(): void {
 		stopRecording?.();
-		isWanted = false;
 		last = undefined;
 		seen = undefined;
 	}
@@ -88,7 +75,7 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 	/** Runs right ahead of the code that awaits a promise which is resolved now. */
 	function willHaveSeen(passed: Passed): void {
 		queueMicrotask(() => {
-			if (last !== undefined) seen = passed;
+			seen = passed;
 		});
 	}
 
@@ -112,7 +99,6 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 				if (signal?.aborted === true) throw signal.reason;
 				const passed = findPassed(pattern, where);
 				if (passed !== undefined) {
-					record();
 					willHaveSeen(passed);
 					return resolve(passed.event as BusEvent);
 				}

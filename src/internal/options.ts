@@ -73,7 +73,7 @@ export function readTime(option: string, time: string | Date | undefined): strin
 
 /** Checks an option that must be an AbortSignal when it is given. */
 export function checkSignal(option: string, value: unknown): void {
-	if (value !== undefined && typeof (value as Partial<AbortSignal> | null)?.addEventListener !== "function") {
-		throw invalidOption(option, "an AbortSignal", value);
-	}
+	if (value === undefined) return;
+	const { addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+	if (typeof addEventListener !== "function") throw invalidOption(option, "an AbortSignal", value);
 }
