@@ -1,7 +1,7 @@
 import type { CheckedPattern, EmitOptions, EventOf, EventType, MatchingType } from "../event/index.ts";
 import type { OutboxDoor } from "../outbox/index.ts";
 import type { BatchContext, HandlerContext } from "./attempt.ts";
-import type { DeadLetters } from "./dead-letters.ts";
+import type { DeadLetters } from "./dead-letter.ts";
 import type { DrainReport } from "./drain.ts";
 import type { Emission } from "./emission.ts";
 import type { BatchHandleOptions, HandleOptions } from "./handler-options.ts";

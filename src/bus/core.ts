@@ -1,9 +1,9 @@
 import type { BusEvent } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
-import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import type { Causes } from "./causes.ts";
-import type { DeadLetterBox } from "./dead-letters.ts";
+import type { DeadLetterBox } from "./dead-letter.ts";
 import type { HandlerMiddleware } from "./middleware.ts";
+import type { OpenWork } from "./open-work.ts";
 import type { Signals } from "./signals.ts";
 
 /** Where an error comes from, for `onError`. */
@@ -43,31 +43,4 @@ export function createErrorSink(
 			failed(second);
 		}
 	};
-}
-
-/** Counts what has begun and not ended: asynchronous callbacks, handler jobs, appends to the outbox. */
-export class OpenWork {
-	#count = 0;
-	#idle: Deferred<void> | undefined;
-
-	get count(): number {
-		return this.#count;
-	}
-
-	begin(): void {
-		this.#count++;
-	}
-
-	end(): void {
-		if (--this.#count > 0 || this.#idle === undefined) return;
-		this.#idle.resolve();
-		this.#idle = undefined;
-	}
-
-	/** Resolves once nothing is open. */
-	idle(): Promise<void> {
-		if (this.#count === 0) return Promise.resolve();
-		this.#idle ??= createDeferred();
-		return this.#idle.promise;
-	}
 }

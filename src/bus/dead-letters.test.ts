@@ -8,7 +8,7 @@ import type { HandlerContext } from "./attempt.ts";
 import type { BusOptions } from "./bus-options.ts";
 import type { ErrorContext } from "./core.ts";
 import { createBus } from "./create-bus.ts";
-import type { DeadLetter, DeadLetterFilter } from "./dead-letters.ts";
+import type { DeadLetter, DeadLetterFilter } from "./dead-letter.ts";
 import { PermanentError } from "./permanent-error.ts";
 
 interface Job {

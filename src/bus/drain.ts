@@ -1,8 +1,8 @@
 import type { Clock } from "../internal/clock.ts";
 import { checkDelayMs, checkOptions } from "../internal/options.ts";
 import type { Outbox } from "../outbox/index.ts";
-import type { OpenWork } from "./core.ts";
 import type { HandlerStats } from "./handler-queue.ts";
+import type { OpenWork } from "./open-work.ts";
 
 /** What `drain` found when it ended. */
 export interface DrainReport {

@@ -221,7 +221,9 @@ describe("hold() - a consumer in the middle of a release", () => {
 	test("may hold back another, which waits for the next release", () => {
 		const { bus, called } = setup();
 		const held = bus.hold();
-		bus.on("job", (data) => void held.emit("job", data + 10));
+		bus.on("job", (data) => {
+			if (data < 50) held.emit("job", data + 10);
+		});
 		held.emit("job", 1);
 		held.emit("job", 2);
 		held.release();

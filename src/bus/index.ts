@@ -3,7 +3,7 @@ export type { BatchHandler, Bus, BusStats, Callback, Emitter, Handler, OnOptions
 export type { BusOptions } from "./bus-options.ts";
 export type { ErrorContext } from "./core.ts";
 export { createBus } from "./create-bus.ts";
-export type { DeadLetter, DeadLetterFilter, DeadLetters } from "./dead-letters.ts";
+export type { AttemptFailure, DeadLetter, DeadLetterFilter, DeadLetters } from "./dead-letter.ts";
 export type { DrainReport } from "./drain.ts";
 export type { Emission } from "./emission.ts";
 export type { BusCustomEvent } from "./event-target.ts";
@@ -11,7 +11,6 @@ export type { BatchHandleOptions, HandleOptions, RetryOptions } from "./handler-
 export type { HandlerStats } from "./handler-queue.ts";
 export type { HandlerSubscription } from "./handler-subscription.ts";
 export type { Held } from "./hold.ts";
-export type { AttemptFailure } from "./job.ts";
 export type { Logger } from "./leak-warning.ts";
 export type { EmitMiddleware, HandlerMiddleware } from "./middleware.ts";
 export type { NodeStyleEmitter } from "./node-emitter.ts";

@@ -2,8 +2,9 @@ import { CallhookError } from "../errors.ts";
 import type { BusEvent } from "../event/index.ts";
 import { isoTime } from "../internal/iso-time.ts";
 import type { Overflow } from "../lanes/index.ts";
-import { type BusCore, OpenWork } from "./core.ts";
+import type { BusCore } from "./core.ts";
 import type { Job } from "./job.ts";
+import { OpenWork } from "./open-work.ts";
 import type { QueuedEvent } from "./plan.ts";
 
 // More would only repeat themselves; a retry without end must not grow its job without end.

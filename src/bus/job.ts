@@ -1,14 +1,8 @@
 import type { AsyncScope } from "../internal/async-scope.ts";
 import type { LaneJob } from "../lanes/index.ts";
 import type { Attempt, BatchAttempt } from "./attempt.ts";
+import type { AttemptFailure } from "./dead-letter.ts";
 import type { QueuedEvent } from "./plan.ts";
-
-/** A failed attempt, as a dead letter tells it. */
-export interface AttemptFailure {
-	/** RFC 3339, UTC. */
-	readonly at: string;
-	readonly error: unknown;
-}
 
 /** An event on its way through one handler. */
 export class Job implements LaneJob {

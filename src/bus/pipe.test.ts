@@ -172,6 +172,16 @@ describe("pipeFrom() - an async iterable", () => {
 		expect(stream.destroyed).toBe(true);
 	});
 
+	test("that ends is not asked to", async () => {
+		const { bus } = setup();
+		const lines = new Scripted();
+		const pipe = bus.pipeFrom(lines, "line.read");
+		(await lines.asked.next()).resolve({ done: true, value: undefined });
+		await pipe.ended;
+		pipe();
+		expect(lines.returns).toBe(0);
+	});
+
 	test("that fails ends the pipe and goes to onError", async () => {
 		const { bus, seen, onError } = setup();
 		const error = new Error("unreadable");
@@ -206,23 +216,6 @@ describe("pipeFrom() - an async iterable", () => {
 		await clock.advance(0);
 		expect(lines.asked.items).toHaveLength(4);
 		await bus.close();
-	});
-
-	test("goes on behind an item that a full queue refuses", async () => {
-		const { bus, clock, onError, seen } = setup();
-		const work = createDeferred<void>();
-		const options = { concurrency: 1, name: "slow", queue: { limit: 1, overflow: "reject" } } as const;
-		bus.handle("line.read", () => work.promise, options);
-		await bus.pipeFrom(Readable.from(["a", "b", "c", "d"]), "line.read").ended;
-		expect(seen.items).toHaveLength(4);
-		await clock.advance(0);
-		// The handler's own report, and nothing from the pipe.
-		expect(onError.mock.calls.map(([, { source, name, event }]) => [source, name, event?.data])).toEqual([
-			["handler", "slow", "c"],
-			["handler", "slow", "d"],
-		]);
-		work.resolve();
-		await bus.idle();
 	});
 
 	test("is asked for nothing more when the pipe ended while it waited for room", async () => {
@@ -294,6 +287,22 @@ describe("pipeFrom() - goes to onError and not into the source", () => {
 		expect(onError.mock.calls).toEqual([
 			[expect.objectContaining({ code: "ERR_CALLHOOK_INVALID_DATA" }), { source: "pipe", name: "line.read" }],
 		]);
+	});
+
+	test.each(sources)("that a full queue refuses an event from %s, which goes on", async (_kind, send) => {
+		const { bus, clock, onError } = setup();
+		const work = createDeferred<void>();
+		const options = { concurrency: 1, name: "slow", queue: { limit: 1, overflow: "reject" } } as const;
+		bus.handle("line.read", () => work.promise, options);
+		await send(bus, ["runs", "waits", "refused", "refused too"]);
+		await clock.advance(0);
+		// The handler's own report, and nothing from the pipe: not even a rejection that nobody handles.
+		expect(onError.mock.calls.map(([, { source, name, event }]) => [source, name, event?.data])).toEqual([
+			["handler", "slow", "refused"],
+			["handler", "slow", "refused too"],
+		]);
+		work.resolve();
+		await bus.idle();
 	});
 
 	test("what the data function throws", () => {

@@ -2,8 +2,8 @@ import { describe, expect, test, vi } from "vitest";
 import { createPattern } from "../event/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import { Causes } from "./causes.ts";
-import { OpenWork } from "./core.ts";
 import { createBus } from "./create-bus.ts";
+import { OpenWork } from "./open-work.ts";
 import { createRegistry } from "./registry.ts";
 import { createSignals } from "./signals.ts";
 

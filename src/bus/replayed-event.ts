@@ -1,5 +1,5 @@
 import { type BusEvent, copyEvent } from "../event/index.ts";
-import type { OpenWork } from "./core.ts";
+import type { OpenWork } from "./open-work.ts";
 import type { QueuedEvent } from "./plan.ts";
 
 /** An event that a handler gets again: no emission waits for it, but the bus has work until it ends. */

@@ -4,7 +4,7 @@ import { isThenable } from "../internal/deferred.ts";
 import { invalidOption } from "../internal/options.ts";
 import type { Overflow } from "../lanes/index.ts";
 import type { OutboxSignals } from "../outbox/ports.ts";
-import type { DeadLetter } from "./dead-letters.ts";
+import type { DeadLetter } from "./dead-letter.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 /** The lifecycle signals of a bus, `noun:phase`, and what each tells its observers. */
