@@ -43,7 +43,7 @@ const sections = [
 	{ title: "bus.drain(options)", path: "bus/bus.ts", of: "Bus", method: "drain" },
 	{
 		title: "bus.deadLetters.list, replay and discard(filter)",
-		...{ path: "bus/dead-letters.ts", of: "DeadLetterFilter" },
+		...{ path: "bus/dead-letter.ts", of: "DeadLetterFilter" },
 	},
 	{ title: "Pages: every list(page)", path: "internal/page.ts", of: "PageRequest" },
 	{ title: "memoryStore(options)", path: "stores/memory/store.ts", of: "MemoryStoreOptions" },

@@ -68,8 +68,8 @@ const page = [
 	makeTable("outbox/ports.ts", "OutboxSignals"),
 	makeFields("outbox/ports.ts", "DeliveryInfo"),
 	makeFields("outbox/ports.ts", "AttemptRecord"),
-	makeFields("bus/dead-letters.ts", "DeadLetter"),
-	makeFields("bus/job.ts", "AttemptFailure"),
+	makeFields("bus/dead-letter.ts", "DeadLetter"),
+	makeFields("bus/dead-letter.ts", "AttemptFailure"),
 	makeFields("event/envelope.ts", "BusEvent"),
 ];
 

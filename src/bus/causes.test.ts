@@ -281,7 +281,7 @@ test.each(["handlers", "callbacks"])(
 	"a chain of 10,000 events over %s does not hold those before its last",
 	(kind) => {
 		const args = ["--expose-gc", "--import", "tsx", "--input-type=module", "--eval", chain, kind];
-		const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+		const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 15_000 });
 		expect(stderr).toBe("");
 		const { count, alive, cause } = JSON.parse(stdout) as { count: number; alive: number; cause: string };
 		expect({ count, cause }).toEqual({ count: 10_001, cause: "string" });
