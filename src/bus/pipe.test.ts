@@ -3,6 +3,7 @@ import { PassThrough, Readable } from "node:stream";
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { Inbox } from "../../test/support/inbox.ts";
+import { Scripted } from "../../test/support/scripted-iterable.ts";
 import { codeOf, optionOf } from "../../test/support/thrown.ts";
 import { watch } from "../../test/support/watch.ts";
 import { defineEvents } from "../event/index.ts";
@@ -25,31 +26,6 @@ function setup() {
 	const seen = new Inbox<[type: string, data: unknown]>();
 	bus.on("**", (data, { type }) => seen.push([type, data]));
 	return { bus, clock, onError, seen };
-}
-
-/** An async iterable without a generator's queue: it says what it is asked for, and answers when told. */
-class Scripted implements AsyncIterable<string>, AsyncIterator<string> {
-	readonly asked = new Inbox<Deferred<IteratorResult<string>>>();
-	returns = 0;
-
-	[Symbol.asyncIterator](): this {
-		return this;
-	}
-
-	next(): Promise<IteratorResult<string>> {
-		const answer = createDeferred<IteratorResult<string>>();
-		this.asked.push(answer);
-		return answer.promise;
-	}
-
-	async return(): Promise<IteratorResult<string>> {
-		this.returns++;
-		return { done: true, value: undefined };
-	}
-
-	async give(value: string): Promise<void> {
-		(await this.asked.next()).resolve({ done: false, value });
-	}
 }
 
 describe("pipeFrom() - an emitter of Node", () => {

@@ -113,7 +113,7 @@ ${Object.entries(rounds)
 		([name, round]) => `{
 	const doRound = async (round) => {${round}
 	};
-	usages[${JSON.stringify(name)}] = [await run(1_000, doRound), await run(${timesOf(name)}, doRound)];
+	usages[${JSON.stringify(name)}] = [await run(3_000, doRound), await run(${timesOf(name)}, doRound)];
 }`,
 	)
 	.join("\n")}
@@ -136,7 +136,7 @@ describe("leave nothing behind:", () => {
 			...{ subscriptions: { timed: 1 }, handlers: 1, open: 0 },
 			...{ timers: 0, listeners: 0, heapBytes: 0 },
 		});
-		// The least that one can leave, an entry of 16 bytes in a Set, would be 1.6 MB; whatever has a function is larger.
-		expect(after.heapBytes - before.heapBytes).toBeLessThan(500_000);
+		// What compiled code takes is half a megabyte at most; waits and streams that are kept take 17 MB and more.
+		expect(after.heapBytes - before.heapBytes).toBeLessThan(1_500_000);
 	});
 });
