@@ -270,7 +270,10 @@ describe("pipeFrom() - goes to onError and not into the source", () => {
 		const work = createDeferred<void>();
 		const options = { concurrency: 1, name: "slow", queue: { limit: 1, overflow: "reject" } } as const;
 		bus.handle("line.read", () => work.promise, options);
-		await send(bus, ["runs", "waits", "refused", "refused too"]);
+		await send(bus, ["runs"]);
+		// Until then it waits as well: a handler starts in a later microtask.
+		await clock.advance(0);
+		await send(bus, ["waits", "refused", "refused too"]);
 		await clock.advance(0);
 		// The handler's own report, and nothing from the pipe: not even a rejection that nobody handles.
 		expect(onError.mock.calls.map(([, { source, name, event }]) => [source, name, event?.data])).toEqual([
