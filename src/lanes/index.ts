@@ -8,5 +8,6 @@ export {
 	type QueueBounds,
 	type QueueOptions,
 } from "./intake.ts";
-export { createLanes, type LaneJob, type Lanes, type RunVerdict } from "./lanes.ts";
+export { createLanes, type Lanes } from "./lanes.ts";
+export type { LaneJob, RunVerdict, SlowJobs } from "./lanes-options.ts";
 export type { RateLimit } from "./pace.ts";

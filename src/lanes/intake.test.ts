@@ -95,7 +95,8 @@ describe("block", () => {
 	test("lets in as many at once as there is room for", () => {
 		const { queue, push, intake, names } = setup("block");
 		push("a", "b", "c", "d", "e");
-		for (const job of queue.splice(0)) intake.started(job);
+		const [first] = queue.splice(0);
+		intake.started(first as Job);
 		expect(names()).toEqual(["c", "d"]);
 		expect(intake.blocked).toBe(1);
 	});
@@ -261,5 +262,54 @@ describe("clear()", () => {
 		if (overflow === "coalesce") push("k:3", "k:4");
 		else push("k:2", "k:3");
 		expect(log).toEqual(told);
+	});
+});
+
+describe("an intake before which thousands wait", () => {
+	const many = 2_000;
+
+	test("lets in what a handler emits without a look at all of them", () => {
+		let asked = 0;
+		const queue: number[] = [];
+		const intake = createIntake<number>(
+			{ limit: 1, overflow: "block" },
+			{
+				size: () => queue.length,
+				admit: (job) => void queue.push(job),
+				remove: () => undefined,
+				keyOf(job) {
+					asked++;
+					return `key ${job % many}`;
+				},
+				replace: () => undefined,
+				onBlocked: () => undefined,
+				onUnblocked: () => undefined,
+				onExceeded: () => undefined,
+				onDropped: () => undefined,
+				onRejected: () => undefined,
+			},
+		);
+		for (let job = 0; job < many; job++) intake.push(job, false);
+		expect(intake.blocked).toBe(many - 1);
+		for (let job = 0; job < many; job++) intake.push(many + job, true);
+		expect(asked).toBeLessThan(many * 10);
+		expect(intake.blocked).toBe(0);
+		// Each behind the one of its key that waited.
+		const others = Array.from({ length: many - 1 }, (_, index) => [index + 1, many + index + 1]);
+		expect(queue).toEqual([0, many, ...others.flat()]);
+	});
+
+	test("drops the oldest that has not started, whatever has started in between", () => {
+		const { push, pushInside, start, names, log, intake } = setup("drop-oldest", 3);
+		push("a");
+		for (let round = 0; round < many; round++) {
+			push(`b${round}`);
+			expect(start(1).name).toBe(`b${round}`);
+		}
+		push("c", "d", "e");
+		pushInside("f");
+		expect(names()).toEqual(["d", "e", "f"]);
+		expect(log).toEqual(["dropped a", "dropped c"]);
+		expect(intake.clear()).toEqual([]);
 	});
 });

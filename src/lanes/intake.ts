@@ -61,13 +61,24 @@ export interface QueueBounds {
 export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): Intake<Job> {
 	const { limit, overflow } = options;
 	const outside = new Fifo<Job>();
-	/** Jobs inside that have not started, the oldest first; kept only where one may have to go. */
+	/** The same by key, for those that have one: a handler lets in the ones of a key without a look at all others. */
+	const outsideOf = new Map<string, Fifo<Job>>();
+	/** Jobs in `outside` that were let in ahead of their turn. */
+	const passed = new Set<Job>();
+	/** Jobs inside that have not started; kept only where one may have to go. */
 	const droppable = new Set<Job>();
+	/** Those in order, and some that have gone: the first of a Set costs more the more went before it. */
+	const line = new Fifo<Job>();
 	/** The job of each key that has not started, inside or outside. */
 	const byKey = new Map<string, Job>();
 
 	function admit(job: Job): void {
-		if (overflow === "drop-oldest") droppable.add(job);
+		if (overflow === "drop-oldest") {
+			droppable.add(job);
+			line.push(job);
+			if (line.size > 2 * droppable.size + 64)
+				for (const one of line.takeAll()) if (droppable.has(one)) line.push(one);
+		}
 		host.admit(job);
 	}
 
@@ -76,12 +87,48 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 		admit(job);
 	}
 
+	function takeOldest(): Job | undefined {
+		let job = line.shift();
+		while (job !== undefined && !droppable.delete(job)) job = line.shift();
+		return job;
+	}
+
+	function wait(job: Job): void {
+		outside.push(job);
+		const key = host.keyOf(job);
+		if (key === undefined) return;
+		const others = outsideOf.get(key) ?? new Fifo<Job>();
+		others.push(job);
+		outsideOf.set(key, others);
+	}
+
+	function countOutside(): number {
+		return outside.size - passed.size;
+	}
+
+	/** Takes out the one that has waited longest outside. */
+	function takeFirst(): Job {
+		let job = outside.shift() as Job;
+		while (passed.delete(job)) job = outside.shift() as Job;
+		const key = host.keyOf(job);
+		if (key === undefined) return job;
+		const others = outsideOf.get(key);
+		others?.shift();
+		if (others?.size === 0) outsideOf.delete(key);
+		return job;
+	}
+
+	/** Takes out all that wait outside with this key. */
+	function takeAllOf(key: string): Job[] {
+		const taken = outsideOf.get(key)?.takeAll() ?? [];
+		outsideOf.delete(key);
+		for (const job of taken) passed.add(job);
+		return taken;
+	}
+
 	/** Lets in, although there is no room, all that waits outside with this key, so that none is overtaken, and the job. */
 	function exceed(key: string | undefined, job?: Job): void {
-		const exceeding: Job[] = [];
-		if (key !== undefined) {
-			for (const other of outside.takeAll()) (host.keyOf(other) === key ? exceeding : outside).push(other);
-		}
+		const exceeding = key === undefined ? [] : takeAllOf(key);
 		for (const other of exceeding) letIn(other);
 		if (job !== undefined) {
 			admit(job);
@@ -97,9 +144,8 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 			case "drop-newest":
 				return host.onDropped(job);
 			case "drop-oldest": {
-				const [oldest] = droppable;
+				const oldest = takeOldest();
 				if (oldest === undefined) return host.onDropped(job);
-				droppable.delete(oldest);
 				host.remove(oldest);
 				admit(job);
 				return host.onDropped(oldest);
@@ -108,7 +154,7 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 			case "coalesce":
 				// Whoever must free a place cannot be made to wait for one.
 				if (mustNotBlock) return exceed(host.keyOf(job), job);
-				outside.push(job);
+				wait(job);
 				return host.onBlocked(job);
 		}
 	}
@@ -120,12 +166,12 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 				const waiting = byKey.get(key);
 				if (waiting !== undefined) {
 					host.replace(waiting, job);
-					if (mustNotBlock && outside.size > 0) exceed(key);
+					if (mustNotBlock) exceed(key);
 					return;
 				}
 				byKey.set(key, job);
 			}
-			if (outside.size === 0 && host.size() < limit) admit(job);
+			if (countOutside() === 0 && host.size() < limit) admit(job);
 			else pushFull(job, mustNotBlock);
 		},
 		started(job) {
@@ -135,15 +181,19 @@ export function createIntake<Job>(options: QueueBounds, host: IntakeHost<Job>): 
 				// Not when it starts again for a retry: the one that waits is another by then.
 				if (key !== undefined && byKey.get(key) === job) byKey.delete(key);
 			}
-			while (outside.size > 0 && host.size() < limit) letIn(outside.shift() as Job);
+			while (countOutside() > 0 && host.size() < limit) letIn(takeFirst());
 		},
 		get blocked() {
-			return outside.size;
+			return countOutside();
 		},
 		clear() {
 			droppable.clear();
+			line.takeAll();
 			byKey.clear();
-			return outside.takeAll();
+			outsideOf.clear();
+			const waiting = outside.takeAll().filter((job) => !passed.has(job));
+			passed.clear();
+			return waiting;
 		},
 	};
 }

@@ -2,7 +2,8 @@ import { describe, expect, test, vi } from "vitest";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { fakeClock } from "../testing/index.ts";
 import { createGate, type Gate } from "./gate.ts";
-import { createLanes, type LaneJob, type Lanes, type RunVerdict } from "./lanes.ts";
+import { createLanes, type Lanes } from "./lanes.ts";
+import type { LaneJob, RunVerdict } from "./lanes-options.ts";
 
 interface Job extends LaneJob {
 	readonly name: string;
@@ -405,6 +406,7 @@ describe("remove()", () => {
 		push("a", "k:1", "b", "k:2", "c");
 		remove("k:1", "b");
 		expect(lanes.clear().map(({ name }) => name)).toEqual(["a", "c", "k:2"]);
+		expect(lanes.size).toBe(0);
 		push("k:3");
 		lanes.resume();
 		await clock.advance(0);

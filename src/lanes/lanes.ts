@@ -1,33 +1,9 @@
-import type { Clock } from "../internal/clock.ts";
-import { createDeferred, type Deferred, isThenable } from "../internal/deferred.ts";
+import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { Fifo } from "../internal/fifo.ts";
-import { createGate, type Gate } from "./gate.ts";
+import { whenSettled } from "../internal/thenable.ts";
+import { createGate } from "./gate.ts";
+import type { LaneJob, LanesOptions, RunVerdict } from "./lanes-options.ts";
 import { createPace, type RateLimit } from "./pace.ts";
-
-/** Work for {@link Lanes}. */
-export interface LaneJob {
-	/** Jobs of one lane run one at a time, in order; jobs without a lane are independent. */
-	readonly lane: string | undefined;
-}
-
-/** What a run says of its job: `undefined`, it is over; a number, it runs again after so many milliseconds. */
-export type RunVerdict = number | undefined;
-
-export interface LanesOptions<Job extends LaneJob> {
-	/** At most so many jobs run at once. */
-	readonly concurrency: number;
-	/** A ceiling shared with other lanes. */
-	readonly gate?: Gate | undefined;
-	/** How many may start in a time. */
-	readonly rateLimit?: RateLimit | undefined;
-	readonly clock: Clock;
-	/** Runs a job; what it returns is the verdict, or a promise for what `settle` makes it from. Must not throw. */
-	run(job: Job): RunVerdict | Promise<unknown>;
-	/** The promise of a run has settled: gives the verdict. Must not throw. Default: the value is the verdict. */
-	settle?(job: Job, hasFailed: boolean, result: unknown): RunVerdict;
-	/** Asked before a job waits to run again; with `false` it is over instead. Default: it may. */
-	mayRunAgain?(job: Job): boolean;
-}
 
 /**
  * Runs jobs with limits: so many at once, and one at a time per lane.
@@ -35,13 +11,19 @@ export interface LanesOptions<Job extends LaneJob> {
  * A job that is to run again keeps its lane but gives its slot away until then, so that a backoff of minutes delays
  * what must stay in order and nothing else.
  */
-export interface Lanes<Job extends LaneJob> {
+export interface Lanes<Job extends LaneJob, Queued extends LaneJob = Job> {
 	/** Takes a job; it starts in a later microtask at the earliest. */
-	push(job: Job): void;
+	push(job: Queued | Job): void;
 	/** Jobs that do not run now: queued, behind another of their lane, or waiting to run again. */
 	readonly size: number;
 	readonly running: number;
 	readonly isPaused: boolean;
+	/** How many jobs the rate limit lets start now, and how long until the next one may. */
+	readonly allowance: { readonly count: number; readonly inMs: number };
+	/** Changes how many jobs may run at once, where that was limited from the start; those that run go on. */
+	setConcurrency(concurrency: number): void;
+	/** Changes how many jobs may start in a time; those that have started count. */
+	setRateLimit(rateLimit: RateLimit | undefined): void;
 	/** Lets running jobs end and starts no more. */
 	pause(): void;
 	resume(): void;
@@ -53,18 +35,22 @@ export interface Lanes<Job extends LaneJob> {
 	remove(job: Job): void;
 }
 
-export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): Lanes<Job> {
-	const { clock, run, settle = (_job, _hasFailed, result) => result as RunVerdict } = options;
-	const concurrency = Math.min(options.concurrency, options.gate?.concurrency ?? Number.POSITIVE_INFINITY);
+export function createLanes<Job extends LaneJob, Queued extends LaneJob = Job>(
+	options: LanesOptions<Job, Queued>,
+): Lanes<Job, Queued> {
+	const { clock, run, slow, settle = (_job, _hasFailed, result) => result as RunVerdict } = options;
+	const { open = (queued) => queued as Job } = options;
+	const ceiling = options.gate?.concurrency ?? Number.POSITIVE_INFINITY;
+	let concurrency = Math.min(options.concurrency, ceiling);
 	// p-queue costs 5–20 µs a task, so it schedules workers that each run many jobs, and nothing when nothing is limited.
 	const gate =
 		concurrency === Number.POSITIVE_INFINITY ? undefined : (options.gate ?? createGate(concurrency));
-	const pace = options.rateLimit && createPace(options.rateLimit, clock);
-	const ready = new Fifo<Job>();
+	let pace = options.rateLimit && createPace(options.rateLimit, clock);
+	const ready = new Fifo<Queued | Job>();
 	/** Jobs among the ready ones that were taken out. */
-	const removed = new Set<Job>();
+	const removed = new Set<Queued | Job>();
 	/** An entry for every lane with a job that is ready, running or waiting; the jobs behind it, if any. */
-	const lanes = new Map<string, Fifo<Job> | undefined>();
+	const lanes = new Map<string, Fifo<Queued | Job> | undefined>();
 	const waiting = new Map<Job, unknown>();
 	let behind = 0;
 	let running = 0;
@@ -74,7 +60,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 	let paceTimer: unknown;
 	let idle: Deferred<void> | undefined;
 
-	function push(job: Job): void {
+	function push(job: Queued | Job): void {
 		if (job.lane === undefined) return makeReady(job);
 		if (!lanes.has(job.lane)) {
 			lanes.set(job.lane, undefined);
@@ -89,7 +75,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		behind++;
 	}
 
-	function makeReady(job: Job): void {
+	function makeReady(job: Queued | Job): void {
 		ready.push(job);
 		if (!isPaused) start();
 	}
@@ -124,7 +110,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		}
 		pace?.take();
 		running++;
-		return ready.shift();
+		return open(ready.shift() as Queued | Job);
 	}
 
 	function skipRemoved(): void {
@@ -137,7 +123,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 
 	/** One that stays at the head for long, as a retry does while paused, must not keep all that was removed behind it. */
 	function sweepRemoved(): void {
-		const swept: Job[] = [];
+		const swept: (Queued | Job)[] = [];
 		for (const job of ready.takeAll()) (removed.delete(job) ? swept : ready).push(job);
 		for (const { lane } of swept) releaseLane(lane);
 	}
@@ -149,52 +135,75 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 			const job = take();
 			if (job === undefined) return;
 			const result = run(job);
-			if (isThenable(result)) onSettled(job, result, finish);
+			if (isPromise(result)) finishOnceSettled(job, result);
 			else finish(job, result);
 		}
 	}
 
 	/** Limited: one of at most `concurrency` workers, each running job after job. */
 	function work(): Promise<void> {
-		// In a microtask, since p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
-		return new Promise((resolve) => queueMicrotask(() => workOn(resolve)));
+		return new Promise((end) => {
+			let current: Job;
+			let slowTimer: unknown;
+			let hasSlot = true;
+			// Made once, not for each job; with `await`, each would cost a promise more where anybody has async hooks.
+			const goOnWith = (hasFailed: boolean, result: unknown): void => {
+				if (slow !== undefined) clock.clearTimeout(slowTimer);
+				if (!hasSlot) slow?.end();
+				finish(current, settle(current, hasFailed, result));
+				if (!hasSlot) lineUp();
+				else if (!giveUpSlot(end)) goOn();
+			};
+			const onValue = (value: unknown): void => goOnWith(false, value);
+			const onError = (error: unknown): void => goOnWith(true, error);
+			// Asked again as long as it may not: others that gave theirs away may have ended.
+			const onSlow = (): void => {
+				if (slow?.begin() !== true) return watchSlow();
+				hasSlot = false;
+				end();
+			};
+			const watchSlow = (): void => {
+				if (slow !== undefined) slowTimer = clock.setTimeout(onSlow, slow.afterMs);
+			};
+			const goOn = (): void => {
+				for (let job = take(); job !== undefined; job = take()) {
+					const result = run(job);
+					if (isPromise(result)) {
+						current = job;
+						watchSlow();
+						whenSettled(result, onValue, onError);
+						return;
+					}
+					finish(job, result);
+					if (giveUpSlot(end)) return;
+				}
+				workers--;
+				end();
+			};
+			// In a microtask, since p-queue may start a task inside `add`, and so inside the `emit` that pushed the job.
+			queueMicrotask(goOn);
+		});
 	}
 
-	/** A loop with callbacks: with `await`, each job would cost two promises more. */
-	function workOn(end: () => void): void {
-		for (let job = take(); job !== undefined; job = take()) {
-			const result = run(job);
-			if (isThenable(result)) {
-				onSettled(job, result, (settled, verdict) => {
-					finish(settled, verdict);
-					if (!giveUpSlot(end)) workOn(end);
-				});
-				return;
-			}
-			finish(job, result);
-			if (giveUpSlot(end)) return;
-		}
-		workers--;
-		end();
+	/** A worker without a slot waits for one, unless there are too many. */
+	function lineUp(): void {
+		if (workers > concurrency) workers--;
+		else void gate?.add(work);
 	}
 
-	/** Others wait for the shared ceiling: the worker goes back to the end of their line. */
+	/** Others wait for the shared ceiling: the worker goes back to the end of their line. One too many ends. */
 	function giveUpSlot(end: () => void): boolean {
-		if (gate === undefined || gate.size === 0) return false;
-		void gate.add(work);
+		if (gate === undefined || (gate.size === 0 && workers <= concurrency)) return false;
+		lineUp();
 		end();
 		return true;
 	}
 
-	function onSettled(
-		job: Job,
-		result: PromiseLike<unknown>,
-		goOn: (job: Job, verdict: RunVerdict) => void,
-	): void {
-		// Through Promise.resolve, because a foreign `then` may throw or call back at once.
-		Promise.resolve(result).then(
-			(value) => goOn(job, settle(job, false, value)),
-			(error) => goOn(job, settle(job, true, error)),
+	function finishOnceSettled(job: Job, result: Promise<unknown>): void {
+		whenSettled(
+			result,
+			(value) => finish(job, settle(job, false, value)),
+			(error) => finish(job, settle(job, true, error)),
 		);
 	}
 
@@ -250,6 +259,21 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 		get isPaused() {
 			return isPaused;
 		},
+		get allowance() {
+			const inMs = pace?.waitMs() ?? 0;
+			return { count: pace?.free() ?? Number.POSITIVE_INFINITY, inMs };
+		},
+		setConcurrency(wanted) {
+			concurrency = Math.min(wanted, ceiling);
+			if (gate !== undefined && options.gate === undefined) gate.concurrency = concurrency;
+			startReady();
+		},
+		setRateLimit(rateLimit) {
+			pace = rateLimit && createPace(rateLimit, clock, pace?.starts());
+			clock.clearTimeout(paceTimer);
+			paceTimer = undefined;
+			startReady();
+		},
 		pause() {
 			isPaused = true;
 		},
@@ -273,7 +297,7 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 			for (const { lane } of holders) if (lane !== undefined) lanes.delete(lane);
 			waiting.clear();
 			behind = 0;
-			const cleared = [...holders, ...followers].filter((job) => !removed.has(job));
+			const cleared = [...holders, ...followers].filter((job) => !removed.has(job)).map(open);
 			removed.clear();
 			resolveIdle();
 			return cleared;
@@ -291,4 +315,9 @@ export function createLanes<Job extends LaneJob>(options: LanesOptions<Job>): La
 			resolveIdle();
 		},
 	};
+}
+
+/** Does not ask for `then`: that may be a getter, which throws when it is asked again. */
+function isPromise(result: RunVerdict | Promise<unknown>): result is Promise<unknown> {
+	return typeof result === "object";
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fakeClock } from "../testing/index.ts";
-import { createLanes, type LaneJob } from "./lanes.ts";
+import { createLanes } from "./lanes.ts";
+import type { LaneJob } from "./lanes-options.ts";
 import { createPace } from "./pace.ts";
 
 /** A clock whose time the test sets, backwards too. */

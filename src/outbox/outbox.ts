@@ -1,23 +1,37 @@
-import { CallhookError } from "../errors.ts";
-import { type BusEvent, matchAny, type Pattern } from "../event/index.ts";
+import { CallhookError, isCallhookError } from "../errors.ts";
+import { type BusEvent, type Catalog, matchAny, type Pattern } from "../event/index.ts";
 import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
-import type { NewDelivery, OutboxSignals, OutboxStore, StoredEvent } from "./ports.ts";
+import { invalidOption } from "../internal/options.ts";
+import { createHousekeeping } from "./housekeeping.ts";
+import type { OutboxSettings } from "./outbox-options.ts";
+import type { NewDelivery, OutboxStore, StoredEvent } from "./ports.ts";
 import { createRelay } from "./relay.ts";
-import type { TargetGroup } from "./target-group.ts";
+import type { OutboxSignals } from "./signals.ts";
+import { type EventPayload, toStoredEvent } from "./stored-event.ts";
+import { namesOf, type TargetGroup } from "./target-group.ts";
 
 /** A target group and the event types it takes. */
 export interface TargetRegistration extends TargetGroup {
 	/** Patterns; an event that matches one of them enters the outbox as a delivery to the group as such. */
 	readonly accepts: readonly string[];
+	/** Whether this process makes its deliveries, where the outbox makes any. Default true. */
+	readonly deliver?: boolean | undefined;
 }
 
 /** A registered target group. */
 export interface RegisteredTarget {
 	/** Looks for due deliveries soon. */
 	wake(): void;
-	/** Resolves once no delivery of the outbox is pending, in flight or waiting. */
+	/** Resolves once no delivery of the group is pending, in flight or waiting. */
 	idle(): Promise<void>;
+	/** Starts no more deliveries, and gives back those that have not started. */
+	pause(): void;
+	resume(): void;
+	/** Gives back the deliveries of one target, or of all, that have not started. */
+	recall(target?: string): void;
+	/** Deliveries of the group that this process has claimed and not settled. */
+	inFlight(): number;
 	/**
 	 * Takes no more events and no more claims; gives back what has not started and waits for the rest, so long. Called
 	 * again, it waits for the same end.
@@ -29,8 +43,14 @@ export interface RegisteredTarget {
 export interface OutboxDoor {
 	readonly store: OutboxStore;
 	readonly clock: Clock;
+	/** The event types of the bus; `undefined` where it has types only. */
+	readonly catalog: Catalog | undefined;
 	/** Throws ERR_CALLHOOK_TARGET_EXISTS when the name is taken. */
 	register(target: TargetRegistration): RegisteredTarget;
+	/** Tells the observers of a signal, if there are any; only then is `info` made. */
+	send<Name extends keyof OutboxSignals>(name: Name, info: () => OutboxSignals[Name]): void;
+	/** An error that nobody else gets. */
+	report(error: unknown, activity: string): void;
 }
 
 /** The outbox as the bus itself sees it. */
@@ -45,18 +65,34 @@ export interface Outbox {
 		targets: readonly string[],
 		idempotencyKey: string | undefined,
 	): Promise<unknown>;
+	/** Keeps events in a transaction of the caller, who commits them or does not. */
+	appendIn(tx: unknown, events: readonly HeldEvent[]): Promise<void>;
+	/** Looks for due deliveries soon: others may have put some into the store. */
+	wake(): void;
 	/** How many deliveries the store holds that are not final; `undefined` when it cannot say. */
 	countUnfinished(): Promise<number | undefined>;
 	/** Stops every group. */
 	close(timeoutMs: number): Promise<void>;
 }
 
-/** What an event carries, as JSON, taken before any consumer could change it. */
-export type EventPayload = Pick<StoredEvent, "dataJson" | "metadataJson">;
+/** An event for a transaction of the caller. */
+export interface HeldEvent {
+	readonly event: BusEvent;
+	readonly payload: EventPayload;
+	readonly targets: readonly string[];
+	readonly idempotencyKey: string | undefined;
+	/** Not to be delivered before so many milliseconds from now. */
+	readonly delayMs: number;
+}
 
-export interface OutboxOptions {
+/** What an outbox works with. */
+export interface OutboxParts {
 	readonly store: OutboxStore;
+	readonly settings: OutboxSettings;
 	readonly clock: Clock;
+	readonly catalog?: Catalog | undefined;
+	/** Which version of its schema a type has; `undefined` where there is only one. */
+	versionOf(type: string): number | undefined;
 	/** Reads a pattern; throws when no type of the catalog matches it. */
 	readPattern(text: string): Pattern;
 	/** These events are committed or, when there is an error, are not; called once for each of them. */
@@ -75,12 +111,19 @@ interface Append {
 	readonly idempotencyKey: string | undefined;
 }
 
-const leaseMs = 60_000;
+const restMs = 1_000;
 
-export function createOutbox(options: OutboxOptions): Outbox {
-	const { store, clock, readPattern, onAppended, onChange, report, send } = options;
-	const relay = createRelay({ store, clock, leaseMs, report, send });
+export function createOutbox(parts: OutboxParts): Outbox {
+	const { store, settings, clock, catalog, versionOf, readPattern, onAppended, onChange, report, send } =
+		parts;
+	const relay = createRelay({ store, clock, leaseMs: settings.leaseMs, report, send });
+	const housekeeping = createHousekeeping(store, clock, settings.retention, report);
 	const groups = new Map<string, Pick<TargetGroup, "route"> & { accepts(type: string): boolean }>();
+	/** Ends the rest of an append that waits for the store. */
+	let endRest: (() => void) | undefined;
+	let isClosed = false;
+	/** The names of the groups, former ones too. */
+	const names = new Set<string>();
 	/** How to end each target, until it has ended. */
 	const removals = new Set<RegisteredTarget["remove"]>();
 	const appends = createBatcher<Append>(500, write);
@@ -88,13 +131,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
 	async function write(batch: readonly Append[]): Promise<void> {
 		let error: unknown;
 		try {
-			await store.append(
-				batch.map(({ event, idempotencyKey, targets }) => ({
-					event,
-					idempotencyKey,
-					deliveries: targets.flatMap((name) => routeTo(name, event)),
-				})),
-			);
+			await append(batch);
 		} catch (thrown) {
 			error = thrown;
 			throw thrown;
@@ -106,21 +143,54 @@ export function createOutbox(options: OutboxOptions): Outbox {
 		}
 	}
 
-	function routeTo(name: string, event: StoredEvent): readonly NewDelivery[] {
-		return groups.get(name)?.route?.(event) ?? [{ group: name, target: name }];
+	async function append(batch: readonly Append[]): Promise<void> {
+		const events = batch.map(({ emitted, event, idempotencyKey, targets }) => ({
+			event,
+			idempotencyKey,
+			deliveries: targets.flatMap((name) => routeTo(name, emitted, event)),
+		}));
+		for (let isFirst = true; ; isFirst = false) {
+			try {
+				await store.append(events);
+				return;
+			} catch (error) {
+				const mayWait = settings.whenUnavailable === "wait" && !isClosed;
+				if (!mayWait || !isCallhookError(error, "ERR_CALLHOOK_STORE_UNAVAILABLE")) throw error;
+				if (isFirst) report(error, "append");
+			}
+			await rest();
+		}
+	}
+
+	async function rest(): Promise<void> {
+		await new Promise<void>((resolve) => {
+			const timer = clock.setTimeout(resolve, restMs);
+			endRest = () => {
+				clock.clearTimeout(timer);
+				resolve();
+			};
+		});
+		endRest = undefined;
+	}
+
+	const toStored = (event: BusEvent, payload: EventPayload): StoredEvent =>
+		toStoredEvent(event, payload, versionOf(event.type));
+
+	function routeTo(name: string, event: BusEvent, stored: StoredEvent): readonly NewDelivery[] {
+		return groups.get(name)?.route?.(event, stored) ?? [{ group: name, target: name }];
 	}
 
 	return {
 		door: {
-			store,
-			clock,
+			...{ store, clock, catalog, send, report },
 			register(target) {
 				const { name } = target;
-				if (groups.has(name)) {
+				const taken = namesOf(target).find((each) => names.has(each));
+				if (taken !== undefined) {
 					throw new CallhookError(
 						"ERR_CALLHOOK_TARGET_EXISTS",
-						`The outbox of this bus already has a target "${name}"`,
-						{ name },
+						`The outbox of this bus already has a target "${taken}": use one bridge, and another name for each durable handler`,
+						{ name: taken },
 					);
 				}
 				const accepts = matchAny(target.accepts.map(readPattern));
@@ -128,49 +198,57 @@ export function createOutbox(options: OutboxOptions): Outbox {
 				const remove = async (timeoutMs: number): Promise<void> => {
 					if (removal === undefined) {
 						groups.delete(name);
+						for (const each of namesOf(target)) names.delete(each);
+						if (groups.size === 0) housekeeping.stop();
 						onChange();
-						removal = relay.remove(name, timeoutMs).finally(() => removals.delete(remove));
+						removal = (relayed?.remove(timeoutMs) ?? Promise.resolve()).finally(() =>
+							removals.delete(remove),
+						);
 					} else if (removals.has(remove)) {
-						void relay.remove(name, timeoutMs);
+						void relayed?.remove(timeoutMs);
 					}
 					await removal;
 				};
 				removals.add(remove);
-				groups.set(name, { accepts, route: (event) => target.route?.(event) });
+				groups.set(name, { accepts, route: (event, stored) => target.route?.(event, stored) });
+				for (const each of namesOf(target)) names.add(each);
 				onChange();
-				relay.add(target);
+				const relayed = settings.deliver && target.deliver !== false ? relay.add(target) : undefined;
+				if (settings.deliver) housekeeping.start();
 				return {
 					wake: relay.wake,
-					idle: () => appends.idle().then(relay.idle),
+					idle: () => appends.idle().then(() => relayed?.idle()),
+					pause: () => relayed?.pause(),
+					resume: () => relayed?.resume(),
+					recall: (name) => relayed?.recall(name),
+					inFlight: () => relayed?.inFlight() ?? 0,
 					remove,
 				};
 			},
 		},
 		targetsOf: (type) => [...groups].filter(([, { accepts }]) => accepts(type)).map(([name]) => name),
-		append(event, payload, targets, idempotencyKey) {
-			const { id, type, time, source, key, subject, correlationId, causationId, traceparent } = event;
-			const { dataJson, metadataJson } = payload;
-			// One literal: with spreads this is a third of the memory of an event that waits.
-			const stored: StoredEvent = {
-				id,
-				type,
-				time,
-				source,
-				dataJson,
-				metadataJson,
-				key,
-				subject,
-				correlationId,
-				causationId,
-				traceparent,
-			};
-			return appends.add({ emitted: event, event: stored, idempotencyKey, targets });
+		append: (event, payload, targets, idempotencyKey) =>
+			appends.add({ emitted: event, event: toStored(event, payload), idempotencyKey, targets }),
+		async appendIn(tx, events) {
+			// To a store it would mean a transaction of its own, which no rollback takes back.
+			if (tx === undefined) throw invalidOption("tx", "a transaction of the store's database", tx);
+			const added = events.map(({ event, payload, targets, idempotencyKey, delayMs }) => {
+				const stored = toStored(event, payload);
+				const deliveries = targets.flatMap((name) => routeTo(name, event, stored));
+				return {
+					event: stored,
+					idempotencyKey,
+					deliveries: deliveries.map((each) => ({ ...each, delayMs })),
+				};
+			});
+			await store.append(added, { tx });
 		},
+		wake: relay.wake,
 		async countUnfinished() {
 			try {
-				const { groups: states } = await store.stats();
-				return Object.values(states).reduce(
-					(sum, { pending, in_flight, waiting }) => sum + pending + in_flight + waiting,
+				const { targets } = await store.stats();
+				return targets.reduce(
+					(sum, { states: { pending, in_flight, waiting } }) => sum + pending + in_flight + waiting,
 					0,
 				);
 			} catch (error) {
@@ -179,30 +257,19 @@ export function createOutbox(options: OutboxOptions): Outbox {
 			}
 		},
 		async close(timeoutMs) {
+			isClosed = true;
+			endRest?.();
+			housekeeping.stop();
 			await Promise.all([...removals].map((remove) => remove(timeoutMs)));
 		},
 	};
 }
 
-/** Writes an event's data and metadata as JSON; throws ERR_CALLHOOK_NOT_SERIALIZABLE. */
-export function serialize(type: string, data: unknown, metadata: unknown): EventPayload {
-	try {
-		// JSON has no `undefined`: an event without data is written as null.
-		const dataJson = data === undefined ? "null" : JSON.stringify(data);
-		const metadataJson = metadata === undefined ? "{}" : JSON.stringify(metadata);
-		if (typeof dataJson === "string" && typeof metadataJson === "string") return { dataJson, metadataJson };
-	} catch (cause) {
-		throw notSerializable(type, cause);
-	}
-	throw notSerializable(type, undefined);
-}
-
-function notSerializable(type: string, cause: unknown): CallhookError {
-	const reason = cause instanceof Error ? `: ${cause.message}` : "";
+/** The error of who needs an outbox on a bus that has none. */
+export function storeRequired(where: string): CallhookError {
 	return new CallhookError(
-		"ERR_CALLHOOK_NOT_SERIALIZABLE",
-		`The outbox takes "${type}", but its data or metadata cannot be written as JSON${reason}`,
-		{ type },
-		{ cause },
+		"ERR_CALLHOOK_STORE_REQUIRED",
+		`${where} needs an outbox: create the bus with a store, such as memoryStore()`,
+		{ where },
 	);
 }

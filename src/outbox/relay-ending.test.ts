@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { claim, countStates } from "../../test/support/claim-requests.ts";
 import { leaseMs, numbered, openRelay, type RelayBench, ranIds } from "../../test/support/relay.ts";
 import { fakeGroup } from "../../test/support/target-group.ts";
 
@@ -14,14 +15,14 @@ async function isDone({ flush }: RelayBench, promise: Promise<unknown>): Promise
 
 /** Lets the next call of `name` through to the store, and holds back its answer. */
 function holdAnswer(store: RelayBench["store"], name: "claim" | "nextDueInMs"): () => void {
-	const call = store[name] as (request: never) => Promise<unknown>;
+	const call = store[name] as (...args: unknown[]) => Promise<unknown>;
 	let letGo = (): void => {};
 	const gate = new Promise<void>((resolve) => {
 		letGo = resolve;
 	});
-	const held = async (request: never): Promise<unknown> => {
+	const held = async (...args: unknown[]): Promise<unknown> => {
 		Object.assign(store, { [name]: call });
-		const answer = await call(request);
+		const answer = await call(...args);
 		await gate;
 		return answer;
 	};
@@ -32,9 +33,9 @@ function holdAnswer(store: RelayBench["store"], name: "claim" | "nextDueInMs"): 
 describe("relay.idle()", () => {
 	test("resolves at once without a group, and soon without a delivery", async () => {
 		const bench = openRelay();
-		await bench.relay.idle();
+		await bench.relay.idle("g");
 		bench.relay.add(fakeGroup(bench.clock));
-		expect(await isDone(bench, bench.relay.idle())).toBe(true);
+		expect(await isDone(bench, bench.relay.idle("g"))).toBe(true);
 	});
 
 	test("waits for what runs, for what waits to be retried and for what is not yet due", async () => {
@@ -44,8 +45,8 @@ describe("relay.idle()", () => {
 		relay.add(group);
 		await add(["evt_1"]);
 		await add(["evt_2"], { delayMs: 100_000 });
-		const idle = relay.idle();
-		expect(relay.idle()).toBe(idle);
+		const idle = relay.idle("g");
+		expect(relay.idle("g")).toBe(idle);
 		expect(await isDone(bench, idle)).toBe(false);
 		group.runs[0]?.end({ state: "waiting", retryInMs: 30_000 });
 		expect(await isDone(bench, idle)).toBe(false);
@@ -62,25 +63,26 @@ describe("relay.idle()", () => {
 		const { relay, clock, add, store } = bench;
 		relay.add(fakeGroup(clock));
 		await add(["evt_1"], { delayMs: 36_000_000 });
-		const idle = relay.idle();
+		const idle = relay.idle("g");
 		expect(await isDone(bench, idle)).toBe(false);
 		await store.cancel({});
 		expect(await isDone(bench, idle)).toBe(true);
 	});
 
-	test("does not wait for groups that are not its own, nor for one that was removed", async () => {
+	test("waits for its own group only, and no longer than until that is removed", async () => {
 		const bench = openRelay();
 		const { relay, clock, add } = bench;
 		relay.add(fakeGroup(clock));
 		relay.add(fakeGroup(clock, undefined, { name: "h" }));
 		await add(["evt_1"], { group: "foreign", delayMs: 5_000 });
 		await add(["evt_2"], { group: "foreign" });
-		expect(await isDone(bench, relay.idle())).toBe(true);
 		await add(["evt_3"], { group: "h", delayMs: 36_000_000 });
-		const idle = relay.idle();
+		expect(await isDone(bench, relay.idle("g"))).toBe(true);
+		const idle = relay.idle("h");
 		expect(await isDone(bench, idle)).toBe(false);
 		await relay.remove("h", 0);
 		expect(await isDone(bench, idle)).toBe(true);
+		expect(await isDone(bench, relay.idle("unknown"))).toBe(true);
 	});
 
 	test("does not take an answer for the end that is older than the question", async () => {
@@ -91,7 +93,7 @@ describe("relay.idle()", () => {
 		relay.add(group);
 		await flush();
 		await add(["evt_1"]);
-		const idle = relay.idle();
+		const idle = relay.idle("g");
 		letGo();
 		expect(await isDone(bench, idle)).toBe(false);
 		group.runs[0]?.end("delivered");
@@ -108,14 +110,14 @@ describe("relay.idle()", () => {
 		await add(["evt_1", "evt_2"]);
 		relay.add(group);
 		await flush();
-		const idle = relay.idle();
+		const idle = relay.idle("g");
 		await advance(leaseMs);
 		expect(await isDone(bench, idle)).toBe(false);
 		group.runs[0]?.end("delivered");
 		await flush();
 		group.runs[1]?.end("delivered");
 		expect(await isDone(bench, idle)).toBe(true);
-		expect((await store.stats()).groups).toMatchObject({ g: { delivered: 2 } });
+		expect(await countStates(store)).toEqual({ g: { delivered: 2 } });
 	});
 });
 
@@ -135,8 +137,7 @@ describe("relay.remove()", () => {
 		group.runs[0]?.end("delivered");
 		expect(await isDone(bench, removed)).toBe(true);
 		expect(await states()).toEqual(["evt_1 delivered", "evt_2 pending", "evt_3 pending"]);
-		const request = { groups: ["g"], limit: 9, limitPerTarget: 9, capacity: new Map(), leaseMs };
-		expect((await store.claim(request)).map(({ attempt }) => attempt)).toEqual([1, 1]);
+		expect((await claim(store)).map(({ attempt }) => attempt)).toEqual([1, 1]);
 		expect(ranIds(group)).toEqual(["evt_1"]);
 		expect(clock.timers).toBe(0);
 	});
@@ -287,9 +288,29 @@ describe("relay.remove()", () => {
 		const { relay, clock, add } = bench;
 		relay.add(fakeGroup(clock));
 		await add(["evt_1"], { delayMs: 5_000 });
-		const idle = relay.idle();
+		const idle = relay.idle("g");
 		expect(await isDone(bench, idle)).toBe(false);
 		await relay.remove("g", 0);
 		expect(await isDone(bench, idle)).toBe(true);
+	});
+
+	test("ends, and says so, although the store never answers", async () => {
+		const { relay, clock, add, advance, flush, store, errors } = openRelay();
+		for (const name of ["settle", "release"] as const) {
+			vi.spyOn(store, name).mockImplementation(() => new Promise<never>(() => undefined));
+		}
+		await add(["evt_1", "evt_2", "evt_3"]);
+		relay.add(fakeGroup(clock, undefined, { perTarget: 1 }));
+		await flush();
+		let isOver = false;
+		void relay.remove("g", 2_000).then(() => {
+			isOver = true;
+		});
+		await advance(6_999);
+		expect(isOver).toBe(false);
+		await advance(1);
+		expect(isOver).toBe(true);
+		expect(errors).toEqual([expect.stringContaining("stop: The store did not answer for 5000 ms")]);
+		expect(clock.timers).toBe(0);
 	});
 });

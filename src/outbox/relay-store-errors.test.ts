@@ -2,8 +2,10 @@ import { describe, expect, test, vi } from "vitest";
 import { leaseMs, numbered, openRelay, ranIds } from "../../test/support/relay.ts";
 import { fakeGroup } from "../../test/support/target-group.ts";
 import { rejectionOf } from "../../test/support/thrown.ts";
+import { CallhookError } from "../errors.ts";
+import type { AttemptRecord, Settlement } from "./ports.ts";
 
-const down = new Error("store is down");
+const down = new CallhookError("ERR_CALLHOOK_STORE_UNAVAILABLE", "store is down", { reason: "unreachable" });
 
 describe("relay - a store that fails", () => {
 	test.each(["claim", "nextDueInMs"] as const)(
@@ -47,22 +49,99 @@ describe("relay - a store that fails", () => {
 		expect(prepare.mock.calls.length).toBe(1 + claim.mock.calls.length);
 	});
 
-	test("settle() is reported, and the delivery runs again once its lease has ended", async () => {
+	test("settle() is reported once and tried again until the store is back: nothing runs twice", async () => {
 		const { relay, clock, advance, add, flush, store, errors, states, signals } = openRelay();
 		const settle = vi.spyOn(store, "settle").mockRejectedValue(down);
 		const group = fakeGroup(clock);
 		await add(["evt_1", "evt_2"]);
 		relay.add(group);
 		await flush();
+		await advance(1_000 + 2_000 + 4_000 + 8_000 + 10_000);
+		expect(settle).toHaveBeenCalledTimes(6);
+		await advance(2 * leaseMs);
 		expect(errors).toEqual(["settle: store is down"]);
-		await advance(leaseMs - 1);
-		expect(settle).toHaveBeenCalledTimes(1);
+		settle.mockRestore();
+		await advance(10_000);
+		expect(group.runs).toHaveLength(2);
+		expect(await states()).toEqual(["evt_1 delivered", "evt_2 delivered"]);
+		expect(signals.map(({ name }) => name)).toEqual(["delivery:delivered", "delivery:delivered"]);
+	});
+
+	test("settle() of what the store does not take holds up no other", async () => {
+		const { relay, clock, advance, add, flush, store, errors, states } = openRelay();
+		const settle = store.settle.bind(store);
+		vi.spyOn(store, "settle").mockImplementation(async (settlements) => {
+			if (settlements.some(({ attempt }) => attempt?.error === "strange"))
+				throw new Error("cannot be written");
+			return settle(settlements);
+		});
+		const group = fakeGroup(clock);
+		await add(["evt_1", "evt_2", "evt_3"]);
+		relay.add({
+			...group,
+			async run(claim) {
+				const end = (await group.run(claim)) as Settlement;
+				const error = claim.event.id === "evt_2" ? "strange" : undefined;
+				return { ...end, attempt: { ...(end.attempt as AttemptRecord), error } };
+			},
+		});
+		await flush();
+		expect(await states()).toEqual(["evt_1 delivered", "evt_2 in_flight", "evt_3 delivered"]);
+		await add(["evt_4"]);
+		await advance(10_000);
+		expect((await states()).at(-1)).toBe("evt_4 delivered");
+		expect(errors).toEqual(["settle: cannot be written"]);
+		const removed = relay.remove("g", 0);
+		await advance(0);
+		await removed;
+		expect(clock.timers).toBe(0);
+	});
+
+	test("what is due and cannot be claimed, since others hold it, is not asked for in a tight loop", async () => {
+		const { relay, clock, advance, add, flush, store, states } = openRelay();
+		vi.spyOn(store, "nextDueInMs").mockResolvedValue(0);
+		const claim = vi.spyOn(store, "claim").mockResolvedValue([]);
+		relay.add(fakeGroup(clock));
+		await flush();
+		for (let waited = 0; waited < 10_000; waited += 100) await advance(100);
+		expect(claim.mock.calls.length).toBeLessThan(25);
+		claim.mockRestore();
+		await add(["evt_1"]);
+		await flush();
+		expect(await states()).toEqual(["evt_1 delivered"]);
+	});
+
+	test("settle() claims no more meanwhile than there are places for", async () => {
+		const { relay, clock, advance, add, store, errors, states } = openRelay();
+		const settle = vi.spyOn(store, "settle").mockRejectedValue(down);
+		const group = fakeGroup(clock, undefined, { perTarget: 1 });
+		await add(numbered("evt_", 20));
+		relay.add(group);
+		await advance(60_000);
 		expect(group.runs).toHaveLength(2);
 		settle.mockRestore();
-		await advance(1);
-		expect(group.runs.map(({ claim }) => claim.attempt)).toEqual([1, 1, 2, 2]);
-		expect(await states()).toEqual(["evt_1 delivered", "evt_2 delivered"]);
-		expect(signals).toHaveLength(2);
+		await advance(10_000);
+		expect(group.runs).toHaveLength(20);
+		expect(new Set(await states())).toHaveLength(20);
+		expect(errors).toHaveLength(1);
+	});
+
+	test("settle() does not hold up who stops: what it could not write is left to its lease", async () => {
+		const { relay, clock, advance, add, flush, store, errors } = openRelay();
+		const settle = vi.spyOn(store, "settle").mockRejectedValue(down);
+		await add(["evt_1"]);
+		relay.add(fakeGroup(clock));
+		await flush();
+		const removed = relay.remove("g", 300);
+		await advance(300);
+		await removed;
+		expect(clock.timers).toBe(0);
+		expect(errors).toEqual(["settle: store is down"]);
+		settle.mockRestore();
+		const again = fakeGroup(clock);
+		relay.add(again);
+		await advance(leaseMs);
+		expect(again.runs.map(({ claim }) => claim.attempt)).toEqual([2]);
 	});
 
 	test("extend() is reported, and tried again before the lease ends", async () => {
@@ -122,7 +201,7 @@ describe("relay - a store that fails", () => {
 		await flush();
 		await store.close();
 		const claim = vi.spyOn(store, "claim");
-		const { code } = await rejectionOf(relay.idle());
+		const { code } = await rejectionOf(relay.idle("g"));
 		expect(code).toBe("ERR_CALLHOOK_CLOSED");
 		await advance(60_000);
 		expect(claim).toHaveBeenCalledTimes(1);

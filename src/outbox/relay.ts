@@ -1,19 +1,15 @@
 import { isCallhookError } from "../errors.ts";
-import { createBatcher } from "../internal/batcher.ts";
 import type { Clock } from "../internal/clock.ts";
 import { createDeferred, type Deferred } from "../internal/deferred.ts";
 import { nextTurn } from "../internal/next-turn.ts";
-import type {
-	AttemptRecord,
-	Claim,
-	DeliveryInfo,
-	OutboxSignals,
-	OutboxStore,
-	Settlement,
-	SettleTo,
-} from "./ports.ts";
-import type { TargetGroup } from "./target-group.ts";
-import { claimsPerSlot, createTargetLanes, type TargetLanes } from "./target-lanes.ts";
+import { createLeases } from "./leases.ts";
+import type { Claim, GroupRequest, GroupRequests, OutboxStore } from "./ports.ts";
+import { createQuarantine } from "./quarantine.ts";
+import { createSettler, type Ended, giveUp } from "./settler.ts";
+import type { DeliveryInfo, OutboxSignals } from "./signals.ts";
+import { namesOf, type TargetGroup } from "./target-group.ts";
+import { createTargetLanes, defaultClaimsPerSlot, type TargetLanes } from "./target-lanes.ts";
+import { storeGraceMs, waitForStore } from "./wait-for-store.ts";
 
 export interface RelayOptions {
 	readonly store: OutboxStore;
@@ -26,52 +22,71 @@ export interface RelayOptions {
 
 /** Claims due deliveries, runs them in the lanes of their targets and settles them. */
 export interface Relay {
-	add(group: TargetGroup): void;
-	/** Gives back what has not started, waits for what runs, at most so long; then aborts that and gives it back too. */
-	remove(name: string, timeoutMs: number): Promise<void>;
+	add(group: TargetGroup): RelayedGroup;
 	/** Looks for due deliveries soon. */
 	wake(): void;
-	/** Resolves once the store has nothing unfinished for the groups of this relay. */
+}
+
+/** A group that a relay runs, until it is removed. */
+export interface RelayedGroup {
+	/**
+	 * Gives back what has not started, waits for what runs, at most so long; then aborts that and gives it back too.
+	 * Called again, the shortest time counts.
+	 */
+	remove(timeoutMs: number): Promise<void>;
+	/** Starts no more deliveries and gives back those that have not started. */
+	pause(): void;
+	resume(): void;
+	/** Gives back the deliveries of one target, or of all, that have not started. */
+	recall(target?: string): void;
+	/** Claims that are not settled. */
+	inFlight(): number;
+	/** Resolves once the store has nothing unfinished for the group. */
 	idle(): Promise<void>;
 }
 
-/** An attempt that has ended, on its way into the store. */
-interface Ended {
-	readonly claim: Claim;
+interface Entry {
+	readonly group: TargetGroup;
 	readonly lanes: TargetLanes;
-	readonly to: SettleTo;
-	readonly attempt: AttemptRecord | undefined;
+	isPaused: boolean;
+	idle: Deferred<void> | undefined;
 }
 
 const retryStoreAfterMs = 1_000;
+const longestVainRestMs = 1_000;
+// What takes longer to kill its process is rare, and handlers may run for hours.
+const longestAloneMs = 5_000;
+const longestTimerMs = 2_147_483_647;
 // What a target with a concurrency of one can use. Others get the rest of their share in the next claim; more would
 // let targets that hang take the places of all others.
-const limitPerTarget = claimsPerSlot;
+const limitPerTarget = defaultClaimsPerSlot;
 
 export function createRelay({ store, clock, leaseMs, report, send }: RelayOptions): Relay {
-	const groups = new Map<string, { readonly group: TargetGroup; readonly lanes: TargetLanes }>();
+	const entries = new Set<Entry>();
 	/** The lanes of removed groups whose last claims still run. */
-	const ending = new Map<TargetLanes, string>();
-	const settlements = createBatcher<Ended>(500, settle);
+	const ending = new Set<TargetLanes>();
+	const quarantine = createQuarantine(clock, Math.min(leaseMs, longestAloneMs), { start, onEnd: wake });
+	const leases = createLeases({ store, clock, leaseMs, report, tokens: heldTokens });
+	const settler = createSettler({ store, clock, report, onSettled });
 	let pumping: Promise<void> | undefined;
 	let isWoken = false;
+	/** How often in a row something was due and nothing could be claimed. */
+	let vainClaims = 0;
 	/** The store has failed: it is left alone for a while, whatever wakes the relay. */
 	let isResting = false;
 	let stopListening: (() => void) | undefined;
 	let dueTimer: unknown;
-	let leaseTimer: unknown;
-	let idle: Deferred<void> | undefined;
 
 	function wake(): void {
 		isWoken = true;
-		if (pumping !== undefined || isResting || groups.size === 0) return;
+		if (pumping !== undefined || isResting || entries.size === 0) return;
 		pumping = pump();
 	}
 
 	/** One at a time: claims until nothing is due or no place is free, then sleeps until the next due time. */
 	async function pump(): Promise<void> {
 		try {
-			while (isWoken && groups.size > 0) {
+			while (isWoken && entries.size > 0) {
 				// Responses often arrive together: one claim for all the places they free.
 				await nextTurn();
 				isWoken = false;
@@ -83,10 +98,9 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 			report(error, "claim");
 			if (isCallhookError(error, "ERR_CALLHOOK_CLOSED")) {
 				// Final: nobody opens a store again.
-				idle?.reject(error);
-				idle = undefined;
+				for (const entry of entries) endIdle(entry, error);
 			} else {
-				isResting = groups.size > 0;
+				isResting = entries.size > 0;
 				sleep(retryStoreAfterMs);
 			}
 		}
@@ -94,30 +108,79 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 	}
 
 	async function claimOnce(): Promise<void> {
-		for (const { group } of groups.values()) if (group.prepare !== undefined) await group.prepare();
+		for (const { group } of entries) if (group.prepare !== undefined) await group.prepare();
+		lookAtQuarantine();
 		// A group that is full is not asked for: its deliveries must not take the places of the others.
-		const open = [...groups.values()].filter(({ lanes }) => lanes.inFlight < lanes.limit);
-		if (open.length === 0) return;
-		const names = open.map(({ group }) => group.name);
-		const limit = open.reduce((sum, { lanes }) => sum + lanes.limit - lanes.inFlight, 0);
-		const request = { groups: names, limit, limitPerTarget, capacity: capacities(), leaseMs };
-		const claims = await store.claim(request);
-		for (const claim of claims) start(claim);
-		await giveBack(claims.filter(({ group }) => !groups.has(group)).map(({ token }) => token));
-		if (claims.length === limit) {
-			isWoken = true;
-			return;
+		const open = [...entries].filter(
+			(entry) => !entry.isPaused && entry.lanes.places > 0 && !(entry.group.isIsolated && quarantine.isOn),
+		);
+		if (open.length > 0 && (await claimFor(open))) return;
+		for (const entry of entries) await lookForIdle(entry);
+	}
+
+	/** Answers whether there may be more at once. */
+	async function claimFor(open: readonly Entry[]): Promise<boolean> {
+		const requests = requestsOf(open);
+		const claims = await store.claim(requests, leaseMs);
+		const places = new Map(open.map((entry) => [entry, entry.lanes.places]));
+		const refused = new Set(claims.filter((claim) => !mayStart(claim, places)));
+		const isolated = claims.filter((claim) => !refused.has(claim) && entryOf(claim)?.group.isIsolated);
+		for (const claim of quarantine.admit(isolated)) refused.add(claim);
+		for (const claim of claims) if (!refused.has(claim) && claim !== quarantine.waiting) start(claim);
+		if (claims.length > 0) leases.renew();
+		await giveBack([...refused].map(({ token }) => token));
+		lookAtQuarantine();
+		const limit = [...requests.values()].reduce((sum, request) => sum + request.limit, 0);
+		if (claims.length > 0) vainClaims = 0;
+		if (claims.length < limit) {
+			const dueInMs = await store.nextDueInMs(requestsOf(open));
+			if (dueInMs === undefined) return false;
+			if (dueInMs > 0 || claims.length === 0) {
+				// What is due and cannot be claimed is being claimed by another process, or locked.
+				sleep(dueInMs > 0 ? dueInMs : Math.min(2 ** vainClaims++, longestVainRestMs));
+				return false;
+			}
 		}
-		const dueInMs = await store.nextDueInMs({ groups: names, capacity: capacities() });
-		if (dueInMs === 0 && claims.length > 0) isWoken = true;
-		else if (dueInMs !== undefined) sleep(dueInMs);
-		else if (!isWoken && countInFlight() === 0) resolveIdle();
+		isWoken = true;
+		return true;
+	}
+
+	/** What may be claimed of several groups, under all of their names. */
+	function requestsOf(open: readonly Entry[]): GroupRequests {
+		return new Map(
+			open.flatMap((entry) => {
+				const { group, lanes } = entry;
+				const limit = group.isIsolated && quarantine.isCareful ? 1 : lanes.places;
+				const request: GroupRequest = { limit, limitPerTarget, capacity: lanes.capacities() };
+				return namesOf(group).map((name) => [name, request] as const);
+			}),
+		);
+	}
+
+	function lookAtQuarantine(): void {
+		if (!quarantine.isOn) return;
+		const isolated = [...entries].filter(({ group }) => group.isIsolated);
+		quarantine.look(isolated.reduce((sum, { lanes }) => sum + lanes.inFlight, 0));
+	}
+
+	/** Tells those who wait for a group that has nothing left. */
+	async function lookForIdle(entry: Entry): Promise<void> {
+		if (entry.idle === undefined || isWoken || entry.lanes.inFlight > 0) return;
+		// What waits for a target that is closed for now is not done.
+		const request: GroupRequest = { limit: 1, limitPerTarget: 1, capacity: new Map() };
+		const requests = new Map(namesOf(entry.group).map((name) => [name, request]));
+		if ((await store.nextDueInMs(requests)) === undefined && !isWoken) endIdle(entry, undefined);
+	}
+
+	function endIdle(entry: Entry, error: unknown): void {
+		if (error === undefined) entry.idle?.resolve();
+		else entry.idle?.reject(error);
+		entry.idle = undefined;
 	}
 
 	function sleep(ms: number): void {
 		clock.clearTimeout(dueTimer);
-		if (groups.size === 0) return;
-		// A due time that passes while nothing is claimable belongs to another process: do not ask in a tight loop.
+		if (entries.size === 0) return;
 		dueTimer = clock.setTimeout(wakeRested, Math.max(ms, 1));
 	}
 
@@ -126,35 +189,41 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		wake();
 	}
 
-	function capacities(): Map<string, number> {
-		const capacity = new Map<string, number>();
-		for (const { lanes } of groups.values()) lanes.addCapacities(capacity);
-		return capacity;
+	function entryOf({ group }: Claim): Entry | undefined {
+		return [...entries].find((entry) => namesOf(entry.group).includes(group));
 	}
 
-	function countInFlight(): number {
-		let sum = 0;
-		for (const { lanes } of groups.values()) sum += lanes.inFlight;
-		return sum;
+	/** The group may have been removed or paused while the store was asked, or have got too many, under several names. */
+	function mayStart(claim: Claim, places: Map<Entry, number>): boolean {
+		const entry = entryOf(claim);
+		const left = (entry && places.get(entry)) ?? 0;
+		if (entry === undefined || entry.isPaused || left === 0) return false;
+		places.set(entry, left - 1);
+		return true;
 	}
 
 	function start(claim: Claim): void {
-		const lanes = groups.get(claim.group)?.lanes;
-		// The group was removed while the store was asked.
-		if (lanes === undefined) return;
-		leaseTimer ??= clock.setTimeout(() => void extendLeases(), leaseMs / 3);
-		lanes.push(claim);
+		entryOf(claim)?.lanes.push(claim);
+	}
+
+	/** Of one group. */
+	function dropFromQuarantine(entry: Entry): string[] {
+		const { waiting } = quarantine;
+		if (waiting === undefined || entryOf(waiting) !== entry) return [];
+		quarantine.drop();
+		return [waiting.token];
 	}
 
 	/** Ends with the attempt: the next one need not wait until this one is written down. */
 	async function runClaim(group: TargetGroup, lanes: TargetLanes, claim: Claim): Promise<undefined> {
 		try {
-			const { to, attempt } = await group.run(claim);
-			if (!lanes.isAborted || to.state === "delivered") {
-				void settlements.add({ claim, lanes, to, attempt });
+			if (claim.damage !== undefined) report(claim.damage, "claim");
+			const end = claim.damage === undefined ? await group.run(claim) : giveUp(claim, claim.damage, clock);
+			if (end !== undefined && "to" in end && (!lanes.isAborted || end.to.state === "delivered")) {
+				settler.add({ claim, lanes, to: end.to, attempt: end.attempt });
 				return;
 			}
-			await giveBack([claim.token]);
+			await giveBack([claim.token], end !== undefined && "giveBackMs" in end ? end.giveBackMs : 0);
 		} catch (error) {
 			// The claim is left to its lease: it runs again, with its attempt counted.
 			report(error, "deliver");
@@ -162,98 +231,91 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 		lanes.letGo(claim);
 	}
 
-	async function settle(batch: readonly Ended[]): Promise<void> {
-		try {
-			const results = await store.settle(
-				batch.map(({ claim: { token }, to, attempt }): Settlement => ({ token, to, attempt })),
-			);
-			for (const [index, ended] of batch.entries()) announce(ended, results[index] === "lost");
-		} catch (error) {
-			// They are left to their leases as well.
-			report(error, "settle");
-		}
-		for (const { lanes, claim } of batch) lanes.letGo(claim);
-	}
-
-	function announce({ claim, to, attempt }: Ended, isLost: boolean): void {
+	function onSettled({ claim, lanes, to, attempt }: Ended, isLost: boolean): void {
+		lanes.letGo(claim);
 		if (isLost) return send("delivery:lost", () => describeDelivery(claim));
-		if (attempt === undefined) return;
-		if (to.state === "delivered") {
-			return send("delivery:delivered", () => ({ ...describeDelivery(claim), attempt }));
+		if (attempt !== undefined) {
+			if (to.state === "delivered") {
+				return send("delivery:delivered", () => ({ ...describeDelivery(claim), attempt }));
+			}
+			const retryInMs = to.state === "waiting" ? to.retryInMs : undefined;
+			send("attempt:failed", () => ({ ...describeDelivery(claim), attempt, retryInMs }));
+			if (to.state === "dead") send("delivery:dead", () => ({ ...describeDelivery(claim), attempt }));
 		}
-		const retryInMs = to.state === "waiting" ? to.retryInMs : undefined;
-		send("attempt:failed", () => ({ ...describeDelivery(claim), attempt, retryInMs }));
-		if (to.state === "dead") send("delivery:dead", () => ({ ...describeDelivery(claim), attempt }));
+		if (to.state === "cancelled") send("delivery:cancelled", () => describeDelivery(claim));
 	}
 
-	async function extendLeases(): Promise<void> {
-		leaseTimer = undefined;
-		const held = [...[...groups.values()].map(({ lanes }) => lanes), ...ending.keys()];
+	function heldTokens(): string[] {
+		const held = [...[...entries].map(({ lanes }) => lanes), ...ending];
 		const tokens = held.flatMap((lanes) => lanes.tokens());
-		if (tokens.length === 0) return;
-		leaseTimer = clock.setTimeout(() => void extendLeases(), leaseMs / 3);
-		try {
-			await store.extend(tokens, leaseMs);
-		} catch (error) {
-			report(error, "extend");
-		}
+		return quarantine.waiting === undefined ? tokens : [...tokens, quarantine.waiting.token];
 	}
 
-	async function giveBack(tokens: readonly string[]): Promise<void> {
+	async function giveBack(tokens: readonly string[], delayMs = 0): Promise<void> {
 		if (tokens.length === 0) return;
 		try {
-			await store.release(tokens);
+			await store.release(tokens, delayMs);
 		} catch (error) {
 			report(error, "release");
 		}
 	}
 
-	function resolveIdle(): void {
-		idle?.resolve();
-		idle = undefined;
+	async function remove(entry: Entry, timeoutMs: number): Promise<void> {
+		const { lanes } = entry;
+		// It is ending already: somebody has less time than who asked first.
+		if (!entries.has(entry)) return ending.has(lanes) ? lanes.stop(timeoutMs) : undefined;
+		const dropped = dropFromQuarantine(entry);
+		entries.delete(entry);
+		ending.add(lanes);
+		endIdle(entry, undefined);
+		if (entries.size > 0) {
+			wake();
+		} else {
+			stopListening?.();
+			stopListening = undefined;
+			clock.clearTimeout(dueTimer);
+			dueTimer = undefined;
+			isResting = false;
+		}
+		// A claim under way may still bring deliveries to give back.
+		const ended = Promise.all([giveBack([...dropped, ...lanes.clear()]), lanes.stop(timeoutMs), pumping]);
+		await waitForStore(ended, Math.min(timeoutMs + storeGraceMs, longestTimerMs), { clock, report });
+		ending.delete(lanes);
+		if (entries.size === 0 && ending.size === 0) leases.stop();
 	}
 
 	return {
+		wake,
 		add(group) {
-			const lanes = createTargetLanes(group, clock, (claim) => runClaim(group, lanes, claim), wake);
-			groups.set(group.name, { group, lanes });
+			const lanes = createTargetLanes(group, clock, {
+				runClaim: (claim) => runClaim(group, lanes, claim),
+				putOff: ({ token }, delayMs) => void giveBack([token], delayMs),
+				onHungry: wake,
+				onAbort: settler.look,
+			});
+			const entry: Entry = { group, lanes, isPaused: false, idle: undefined };
+			entries.add(entry);
 			stopListening ??= store.onWake(wake);
 			wake();
-		},
-		async remove(name, timeoutMs) {
-			const lanes = groups.get(name)?.lanes;
-			// It is ending already: somebody has less time than who asked first.
-			if (lanes === undefined) {
-				const same = [...ending].filter(([, endingName]) => endingName === name);
-				await Promise.all(same.map(([endingLanes]) => endingLanes.stop(timeoutMs)));
-				return;
-			}
-			groups.delete(name);
-			ending.set(lanes, name);
-			if (groups.size > 0) {
-				wake();
-			} else {
-				stopListening?.();
-				stopListening = undefined;
-				clock.clearTimeout(dueTimer);
-				dueTimer = undefined;
-				isResting = false;
-				resolveIdle();
-			}
-			// A claim under way may still bring deliveries to give back.
-			await Promise.all([giveBack(lanes.clear()), lanes.stop(timeoutMs), pumping]);
-			ending.delete(lanes);
-			if (groups.size === 0 && ending.size === 0) {
-				clock.clearTimeout(leaseTimer);
-				leaseTimer = undefined;
-			}
-		},
-		wake,
-		idle() {
-			if (groups.size === 0) return Promise.resolve();
-			idle ??= createDeferred();
-			wake();
-			return idle.promise;
+			return {
+				remove: (timeoutMs) => remove(entry, timeoutMs),
+				pause() {
+					entry.isPaused = true;
+					void giveBack([...dropFromQuarantine(entry), ...lanes.clear()]);
+				},
+				resume() {
+					entry.isPaused = false;
+					wake();
+				},
+				recall: (target) => void giveBack(lanes.clear(target)),
+				inFlight: () => lanes.inFlight,
+				idle() {
+					if (!entries.has(entry)) return Promise.resolve();
+					entry.idle ??= createDeferred();
+					wake();
+					return entry.idle.promise;
+				},
+			};
 		},
 	};
 }
