@@ -24,11 +24,11 @@ export function settle(tables: Tables, { token, to, attempt }: Settlement): "ok"
 }
 
 /** Gives a claim back as if it had not been made, unless its lease has ended. */
-export function release(tables: Tables, token: string): void {
+export function release(tables: Tables, token: string, delayMs: number): void {
 	const row = tables.claims.get(token);
 	if (row === undefined || row.dueAtMs <= tables.clock.now()) return;
 	row.attemptCount--;
 	tables.unclaim(row, row.attemptCount === 0 ? "pending" : "waiting");
-	row.dueAtMs = tables.clock.now();
+	row.dueAtMs = tables.clock.now() + delayMs;
 	tables.schedule(row);
 }

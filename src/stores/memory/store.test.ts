@@ -1,15 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { claim, countStates, requestsFor } from "../../../test/support/claim-requests.ts";
 import { eventFor } from "../../../test/support/target-group.ts";
 import { codeOf, optionOf } from "../../../test/support/thrown.ts";
-import type { ClaimRequest, OutboxStore } from "../../outbox/ports.ts";
+import type { OutboxStore } from "../../outbox/ports.ts";
 import { fakeClock } from "../../testing/index.ts";
-import { claim } from "./claim.ts";
+import { claim as claimFrom } from "./claim.ts";
 import { memoryStore } from "./index.ts";
 import { Tables } from "./tables.ts";
-
-const everything: ClaimRequest = {
-	...{ groups: ["g"], limit: 10_000, limitPerTarget: 10_000, capacity: new Map(), leaseMs: 60_000 },
-};
 
 /** A store on a clock that stands still: nothing comes due by itself. */
 function openStore(options: { readonly maxFinished?: number } = {}): OutboxStore {
@@ -23,7 +20,7 @@ async function add(store: OutboxStore, ids: readonly string[]): Promise<void> {
 /** Appends events and delivers them. */
 async function deliver(store: OutboxStore, ...ids: readonly string[]): Promise<void> {
 	await add(store, ids);
-	const claims = await store.claim(everything);
+	const claims = await claim(store);
 	await store.settle(claims.map(({ token }) => ({ token, to: { state: "delivered" } })));
 }
 
@@ -50,7 +47,7 @@ describe("memoryStore() - what it keeps", () => {
 	test("1,000 finished deliveries unless asked otherwise", async () => {
 		const store = openStore();
 		await deliver(store, ...Array.from({ length: 1_200 }, (_, index) => `evt_${index}`));
-		expect((await store.stats()).groups).toMatchObject({ g: { delivered: 1_000 } });
+		expect(await countStates(store)).toEqual({ g: { delivered: 1_000 } });
 	});
 
 	test("nothing finished where `maxFinished` is 0", async () => {
@@ -63,7 +60,7 @@ describe("memoryStore() - what it keeps", () => {
 	test("everything unfinished, however much is finished", async () => {
 		const store = openStore({ maxFinished: 1 });
 		await add(store, ["evt_1", "evt_2", "evt_3"]);
-		const claims = await store.claim({ ...everything, limit: 2 });
+		const claims = await claim(store, { limit: 2 });
 		await store.settle(claims.map(({ token }) => ({ token, to: { state: "waiting", retryInMs: 60_000 } })));
 		await deliver(store, "evt_4", "evt_5", "evt_6");
 		expect(await idsIn(store)).toEqual(["evt_1", "evt_2", "evt_6"]);
@@ -73,7 +70,7 @@ describe("memoryStore() - what it keeps", () => {
 		const store = openStore({ maxFinished: 0 });
 		const targets = ["a", "b"].map((target) => ({ group: "g", target }));
 		await store.append([eventFor("evt_1", ...targets)]);
-		const [first, second] = await store.claim(everything);
+		const [first, second] = await claim(store);
 		await store.settle([{ token: first?.token ?? "", to: { state: "delivered" } }]);
 		expect(await knows(store, "evt_1")).toBe(true);
 		await store.settle([{ token: second?.token ?? "", to: { state: "delivered" } }]);
@@ -91,7 +88,7 @@ describe("memoryStore() - what it keeps", () => {
 	test("an event routed to nowhere no longer than a finished one", async () => {
 		const store = openStore({ maxFinished: 1 });
 		await add(store, ["evt_1"]);
-		const [claimed] = await store.claim(everything);
+		const [claimed] = await claim(store);
 		const to = { state: "routed", deliveries: [] } as const;
 		await store.settle([{ token: claimed?.token ?? "", to }]);
 		expect(await knows(store, "evt_1")).toBe(true);
@@ -103,7 +100,7 @@ describe("memoryStore() - what it keeps", () => {
 		const store = openStore({ maxFinished: 1 });
 		await deliver(store, "evt_1");
 		await store.replay({});
-		await store.claim(everything);
+		await claim(store);
 		await deliver(store, "evt_2", "evt_3");
 		expect(await idsIn(store)).toEqual(["evt_1", "evt_3"]);
 	});
@@ -116,10 +113,10 @@ describe("memoryStore() - what it keeps", () => {
 			for (const delivery of deliveries) if (row !== undefined) tables.addDelivery(row, delivery);
 		}
 		expect(tables.active.get("g")?.size).toBe(100);
-		claim(tables, everything);
+		claimFrom(tables, requestsFor(), 60_000);
 		expect(tables.active.get("g")?.size).toBe(0);
 		for (const row of tables.claims.values()) tables.finish(row, "delivered");
-		expect([tables.claims.size, tables.deliveries.size, tables.eventIds.size]).toEqual([0, 0, 0]);
+		expect([tables.claims.size, tables.deliveries.size, tables.events.size]).toEqual([0, 0, 0]);
 	});
 });
 
@@ -130,18 +127,18 @@ describe("memoryStore() - a clock that is set back", () => {
 		const store = memoryStore({ clock: { now: () => nowMs, setTimeout, clearTimeout } });
 		await add(store, ["evt_1"]);
 		nowMs -= 3_000;
-		expect(await store.claim(everything)).toEqual([]);
-		expect(await store.nextDueInMs(everything)).toBe(3_000);
+		expect(await claim(store)).toEqual([]);
+		expect(await store.nextDueInMs(requestsFor())).toBe(3_000);
 		nowMs += 3_000;
-		expect(await store.claim(everything)).toHaveLength(1);
-		expect(await store.claim(everything)).toEqual([]);
+		expect(await claim(store)).toHaveLength(1);
+		expect(await claim(store)).toEqual([]);
 	});
 });
 
 describe("memoryStore() - options", () => {
 	test("says what it can promise", () => {
 		expect(memoryStore().capabilities).toEqual({
-			...{ durability: "memory", transactions: false, multiProcess: false },
+			...{ durability: "memory", transactions: false, sharing: "none" },
 		});
 	});
 

@@ -1,9 +1,10 @@
 import { type Clock, systemClock } from "../../internal/clock.ts";
 import { checkNumber, checkOptions, invalidOption } from "../../internal/options.ts";
 import { paginate } from "../../internal/page.ts";
-import type { DeliveryState, OutboxStore } from "../../outbox/ports.ts";
+import type { OutboxStore } from "../../outbox/ports.ts";
 import { claim } from "./claim.ts";
-import { pick, showDelivery } from "./query.ts";
+import { addDeliveries, listEvents } from "./events.ts";
+import { countByTarget, pick, showDelivery } from "./query.ts";
 import { release, settle } from "./settle.ts";
 import { isFinal, Tables } from "./tables.ts";
 
@@ -30,7 +31,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 	checkNumber("maxFinished", maxFinished, { min: 0 });
 	const tables = new Tables(clock, maxFinished);
 	return {
-		capabilities: { durability: "memory", transactions: false, multiProcess: false },
+		capabilities: { durability: "memory", transactions: false, sharing: "none" },
 		async append(events, { tx } = {}) {
 			tables.checkOpen();
 			if (tx !== undefined) throw invalidOption("tx", "left out: the memory store has no transactions", tx);
@@ -44,9 +45,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			tables.wake();
 			return results;
 		},
-		async claim(request) {
+		async claim(groups, leaseMs) {
 			tables.checkOpen();
-			return claim(tables, request);
+			return claim(tables, groups, leaseMs);
 		},
 		async extend(tokens, leaseMs) {
 			tables.checkOpen();
@@ -64,14 +65,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			tables.wake();
 			return results;
 		},
-		async release(tokens) {
+		async release(tokens, delayMs = 0) {
 			tables.checkOpen();
-			for (const token of tokens) release(tables, token);
+			for (const token of tokens) release(tables, token, delayMs);
 			tables.wake();
 		},
 		async query(filter, page) {
 			tables.checkOpen();
-			return paginate(pick(tables, filter).reverse(), page, "falling", showDelivery);
+			return paginate(pick(tables, filter).reverse(), page, "falling", (row) => showDelivery(tables, row));
 		},
 		async replay(filter) {
 			tables.checkOpen();
@@ -87,29 +88,39 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			tables.wake();
 			return rows.length;
 		},
-		async prune({ olderThanMs, limit }) {
+		async getEvents(ids) {
 			tables.checkOpen();
-			return tables.forgetFinished(clock.now() - olderThanMs, limit);
+			return [...new Set(ids)].flatMap((id) => tables.events.get(id)?.event ?? []);
+		},
+		async listEvents(filter, page) {
+			tables.checkOpen();
+			return listEvents(tables, filter, page);
+		},
+		async addDeliveries(added) {
+			tables.checkOpen();
+			const count = addDeliveries(tables, added);
+			tables.wake();
+			return count;
+		},
+		async prune({ filter, olderThanMs = 0, keep = 0, limit }) {
+			tables.checkOpen();
+			const picked = filter && new Set(pick(tables, filter));
+			return tables.forgetFinished(picked, clock.now() - olderThanMs, keep, limit);
 		},
 		async stats() {
 			tables.checkOpen();
-			const groups: Record<string, Record<DeliveryState, number>> = {};
-			for (const { group, state } of tables.deliveries.values()) {
-				groups[group] ??= { pending: 0, in_flight: 0, waiting: 0, delivered: 0, dead: 0, cancelled: 0 };
-				groups[group][state]++;
-			}
-			return { groups };
+			return countByTarget(tables);
 		},
-		async nextDueInMs({ groups, capacity }) {
+		async nextDueInMs(groups) {
 			tables.checkOpen();
-			const dueAtMs = tables.nextDueAtMs(groups, capacity);
+			const dueAtMs = tables.nextDueAtMs(groups);
 			return dueAtMs === undefined ? undefined : Math.max(0, dueAtMs - clock.now());
 		},
 		onWake: (listener) => tables.addListener(listener),
 		endpoints: {
-			async put(record) {
+			async put(record, ifRevision) {
 				tables.checkOpen();
-				tables.endpoints.set(record.id, record);
+				return tables.endpoints.put(record, ifRevision);
 			},
 			async get(id) {
 				tables.checkOpen();
@@ -117,15 +128,41 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 			},
 			async list(page) {
 				tables.checkOpen();
-				return paginate([...tables.endpoints.values()], page, "rising", (record) => record);
+				return tables.endpoints.list(page);
 			},
 			async delete(id) {
 				tables.checkOpen();
-				if (!tables.endpoints.has(id)) return false;
+				if (!tables.endpoints.delete(id)) return false;
 				const rows = pick(tables, { target: id }).filter((row) => !isFinal(row));
 				for (const row of rows) tables.cancel(row);
 				tables.wake();
-				return tables.endpoints.delete(id);
+				return true;
+			},
+			async changes(since, limit) {
+				tables.checkOpen();
+				return tables.endpoints.changes(since, limit);
+			},
+		},
+		receipts: {
+			async claim(key, leaseMs) {
+				tables.checkOpen();
+				return tables.receipts.claim(key, leaseMs);
+			},
+			async extend(receipt, leaseMs) {
+				tables.checkOpen();
+				return tables.receipts.extend(receipt, leaseMs);
+			},
+			async confirm(receipt, keepForMs) {
+				tables.checkOpen();
+				return tables.receipts.confirm(receipt, keepForMs);
+			},
+			async release(receipt) {
+				tables.checkOpen();
+				return tables.receipts.release(receipt);
+			},
+			async prune(limit) {
+				tables.checkOpen();
+				return tables.receipts.prune(limit);
 			},
 		},
 		async close() {

@@ -6,20 +6,24 @@ import { MinHeap } from "../../internal/min-heap.ts";
 import type {
 	AttemptRecord,
 	DeliveryState,
-	EndpointRecord,
+	GroupRequests,
 	NewDelivery,
 	StoredEvent,
 } from "../../outbox/ports.ts";
+import { Endpoints } from "./endpoints.ts";
+import { OrderLanes } from "./order-lanes.ts";
+import { Receipts } from "./receipts.ts";
 
 /** An event and the targets whose deliveries need it. */
 export interface EventRow {
+	/** Rises from event to event. */
+	readonly seq: number;
 	readonly event: StoredEvent;
 	readonly idempotencyKey: string | undefined;
 	readonly addedAtMs: number;
 	readonly targets: Set<string>;
 }
 
-/** A delivery. */
 export interface DeliveryRow {
 	readonly id: string;
 	readonly event: EventRow;
@@ -27,9 +31,11 @@ export interface DeliveryRow {
 	readonly target: string;
 	/** Group, target and order key in one; `undefined` where no order is kept. */
 	readonly orderLane: string | undefined;
+	readonly orderKey: string | undefined;
 	readonly addedAtMs: number;
 	state: DeliveryState;
 	attemptCount: number;
+	crashes: number;
 	attempts: AttemptRecord[];
 	/** When it may be claimed: its due time, or the end of its lease while it is in flight. */
 	dueAtMs: number;
@@ -49,30 +55,31 @@ export function isFinal(row: DeliveryRow): boolean {
 	return finalStates.includes(row.state);
 }
 
-function nameTarget(group: string, target: string): string {
+export function nameTarget(group: string, target: string): string {
 	return `${group}\n${target}`;
 }
 
 /** The rows of a memory store and the indexes that keep claims fast; its methods keep the two in step. */
 export class Tables {
 	readonly clock: Clock;
-	readonly eventIds: Set<string> = new Set();
+	readonly events: Map<string, EventRow> = new Map();
 	readonly deliveries: Map<string, DeliveryRow> = new Map();
-	readonly endpoints: Map<string, EndpointRecord> = new Map();
+	readonly endpoints: Endpoints = new Endpoints();
+	readonly receipts: Receipts;
 	readonly claims: Map<string, DeliveryRow> = new Map();
 	/** How many claims there have ever been. */
 	claimCount = 0;
 	/** Ids that rise, from one UUID for all of them: one for each would be a tenth of the work of a delivery. */
 	readonly #idPrefix = createId("dlv");
 	#deliveryCount = 0;
+	#eventCount = 0;
 	/** The targets of each group that have something ready, in the order of their turns: those of the past cost nothing. */
 	readonly active: Map<string, Map<string, TargetQueue>> = new Map();
 	readonly #eventsByKey = new Map<string, EventRow>();
 	/** By group. */
 	readonly #notYetDue = new Map<string, MinHeap<{ row: DeliveryRow; dueAtMs: number }>>();
-	/** Each order lane in use: its first unfinished delivery and those behind it. */
-	readonly #orderLanes = new Map<string, { holder: DeliveryRow; readonly behind: Set<DeliveryRow> }>();
-	readonly #finished = new Fifo<DeliveryRow | EventRow>();
+	readonly #orderLanes = new OrderLanes<DeliveryRow>();
+	readonly #finished = new Set<DeliveryRow | EventRow>();
 	readonly #maxFinished: number;
 	readonly #listeners = new Set<() => void>();
 	#hasNews = false;
@@ -80,6 +87,7 @@ export class Tables {
 
 	constructor(clock: Clock, maxFinished: number) {
 		this.clock = clock;
+		this.receipts = new Receipts(clock);
 		this.#maxFinished = maxFinished;
 	}
 
@@ -108,17 +116,19 @@ export class Tables {
 
 	/** Adds an event; `undefined` when its id or its idempotency key is known. */
 	addEvent(event: StoredEvent, idempotencyKey: string | undefined): EventRow | undefined {
-		if (this.eventIds.has(event.id)) return undefined;
+		if (this.events.has(event.id)) return undefined;
 		if (idempotencyKey !== undefined && this.#eventsByKey.has(idempotencyKey)) return undefined;
-		const row: EventRow = { event, idempotencyKey, addedAtMs: this.clock.now(), targets: new Set() };
-		this.eventIds.add(event.id);
+		const seq = ++this.#eventCount;
+		const row: EventRow = { seq, event, idempotencyKey, addedAtMs: this.clock.now(), targets: new Set() };
+		this.events.set(event.id, row);
 		if (idempotencyKey !== undefined) this.#eventsByKey.set(idempotencyKey, row);
 		return row;
 	}
 
-	addDelivery(event: EventRow, { group, target, orderKey, delayMs = 0 }: NewDelivery): void {
+	/** Adds a delivery, unless the event has one to that target; answers whether it did. */
+	addDelivery(event: EventRow, { group, target, orderKey, delayMs = 0 }: NewDelivery): boolean {
 		const name = nameTarget(group, target);
-		if (event.targets.has(name)) return;
+		if (event.targets.has(name)) return false;
 		event.targets.add(name);
 		const now = this.clock.now();
 		const row: DeliveryRow = {
@@ -127,9 +137,11 @@ export class Tables {
 			group,
 			target,
 			orderLane: orderKey === undefined ? undefined : `${name}\n${orderKey}`,
+			orderKey,
 			addedAtMs: now,
 			state: "pending",
 			attemptCount: 0,
+			crashes: 0,
 			attempts: [],
 			dueAtMs: now + delayMs,
 			token: undefined,
@@ -137,6 +149,13 @@ export class Tables {
 		};
 		this.deliveries.set(row.id, row);
 		this.#enterOrderLane(row);
+		return true;
+	}
+
+	/** The first unfinished delivery of its order, where it is behind one. */
+	blockerOf(row: DeliveryRow): string | undefined {
+		const holder = this.#orderLanes.holderOf(row);
+		return holder === row ? undefined : holder?.id;
 	}
 
 	/** Makes a delivery claimable at its `dueAtMs`. */
@@ -165,6 +184,7 @@ export class Tables {
 		for (const row of this.claims.values()) {
 			if (row.dueAtMs > now) continue;
 			this.unclaim(row, "waiting");
+			row.crashes++;
 			this.schedule(row);
 		}
 	}
@@ -182,10 +202,10 @@ export class Tables {
 	}
 
 	/** When the next delivery of these groups is claimable, or a lease ends; `undefined` when none is to come. */
-	nextDueAtMs(groups: readonly string[], capacity: ReadonlyMap<string, number>): number | undefined {
+	nextDueAtMs(groups: GroupRequests): number | undefined {
 		this.queueDue();
 		let next: number | undefined;
-		for (const group of groups) {
+		for (const [group, { capacity }] of groups) {
 			for (const queue of this.active.get(group)?.values() ?? []) {
 				if (capacity.get(queue.target) !== 0 && this.peekReady(queue) !== undefined) return this.clock.now();
 			}
@@ -193,15 +213,15 @@ export class Tables {
 			if (first !== undefined) next = Math.min(next ?? first.dueAtMs, first.dueAtMs);
 		}
 		for (const { group, dueAtMs } of this.claims.values()) {
-			if (groups.includes(group)) next = Math.min(next ?? dueAtMs, dueAtMs);
+			if (groups.has(group)) next = Math.min(next ?? dueAtMs, dueAtMs);
 		}
 		return next;
 	}
 
 	/** Whether a delivery waits to be claimed and has no other before it in its order. */
-	#isNext({ state, orderLane, id }: DeliveryRow): boolean {
-		if (state !== "pending" && state !== "waiting") return false;
-		return orderLane === undefined || this.#orderLanes.get(orderLane)?.holder.id === id;
+	#isNext(row: DeliveryRow): boolean {
+		if (row.state !== "pending" && row.state !== "waiting") return false;
+		return row.orderLane === undefined || this.#orderLanes.holderOf(row) === row;
 	}
 
 	unclaim(row: DeliveryRow, state: DeliveryState): void {
@@ -234,50 +254,44 @@ export class Tables {
 
 	/** Makes a final delivery pending again. */
 	revive(row: DeliveryRow): void {
+		this.#finished.delete(row);
 		row.state = "pending";
 		row.attemptCount = 0;
+		row.crashes = 0;
 		row.dueAtMs = this.clock.now();
 		this.#enterOrderLane(row);
 	}
 
-	/** Forgets at most `limit` of the oldest finished rows that ended before a moment; returns how many. */
-	forgetFinished(endedBeforeMs: number, limit: number): number {
-		const rows = this.#finished.takeAll();
+	/** Forgets finished rows, and events without deliveries that are as old; returns how many deliveries. */
+	forgetFinished(
+		picked: ReadonlySet<DeliveryRow> | undefined,
+		endedBeforeMs: number,
+		keep: number,
+		limit: number,
+	): number {
+		const rows = [...this.#finished];
+		this.#finished.clear();
+		const isPicked = (row: DeliveryRow | EventRow): boolean => {
+			if (!("id" in row)) return picked === undefined && row.addedAtMs <= endedBeforeMs;
+			return isFinal(row) && row.endedAtMs <= endedBeforeMs && picked?.has(row) !== false;
+		};
+		let spare = rows.filter((row) => "id" in row && isPicked(row)).length - keep;
 		let forgotten = 0;
 		for (const row of rows) {
-			const endedAtMs = "id" in row ? row.endedAtMs : row.addedAtMs;
-			if (forgotten < limit && endedAtMs < endedBeforeMs) forgotten += this.#forget(row);
-			else this.#finished.push(row);
+			if (forgotten >= limit || !isPicked(row)) this.#finished.add(row);
+			else if ("id" in row && spare-- <= 0) this.#finished.add(row);
+			else if (this.#forget(row) && "id" in row) forgotten++;
 		}
 		return forgotten;
 	}
 
 	#enterOrderLane(row: DeliveryRow): void {
-		if (row.orderLane === undefined) return this.schedule(row);
-		const lane = this.#orderLanes.get(row.orderLane);
-		if (lane !== undefined) {
-			lane.behind.add(row);
-			return;
-		}
-		this.#orderLanes.set(row.orderLane, { holder: row, behind: new Set() });
-		this.schedule(row);
+		if (this.#orderLanes.enter(row)) this.schedule(row);
 	}
 
 	#leaveOrderLane(row: DeliveryRow): void {
-		if (row.orderLane === undefined) return;
-		const lane = this.#orderLanes.get(row.orderLane);
-		if (lane?.holder !== row) {
-			lane?.behind.delete(row);
-			return;
-		}
-		const [next] = lane.behind;
-		if (next === undefined) {
-			this.#orderLanes.delete(row.orderLane);
-			return;
-		}
-		lane.behind.delete(next);
-		lane.holder = next;
-		this.schedule(next);
+		const next = this.#orderLanes.leave(row);
+		if (next !== undefined) this.schedule(next);
 	}
 
 	#makeReady(row: DeliveryRow): void {
@@ -301,9 +315,12 @@ export class Tables {
 
 	/** Keeps a finished delivery, or an event that no delivery needs, until too many came after it. */
 	keepFinished(row: DeliveryRow | EventRow): void {
-		this.#finished.push(row);
-		while (this.#finished.size > this.#maxFinished)
-			this.#forget(this.#finished.shift() as DeliveryRow | EventRow);
+		this.#finished.add(row);
+		for (const oldest of this.#finished) {
+			if (this.#finished.size <= this.#maxFinished) break;
+			this.#finished.delete(oldest);
+			this.#forget(oldest);
+		}
 	}
 
 	/** Returns 1 when the row was still there and final, else 0: it may have been replayed in the meantime. */
@@ -314,13 +331,13 @@ export class Tables {
 			if (row.event.targets.size === 0) this.#forgetEvent(row.event);
 			return 1;
 		}
-		if (row.targets.size > 0 || !this.eventIds.has(row.event.id)) return 0;
+		if (row.targets.size > 0 || this.events.get(row.event.id) !== row) return 0;
 		this.#forgetEvent(row);
 		return 1;
 	}
 
 	#forgetEvent(row: EventRow): void {
-		this.eventIds.delete(row.event.id);
+		this.events.delete(row.event.id);
 		if (row.idempotencyKey !== undefined) this.#eventsByKey.delete(row.idempotencyKey);
 	}
 }
