@@ -6,13 +6,10 @@
 export {
 	type AttemptFailure,
 	type BatchContext,
-	type BatchHandleOptions,
-	type BatchHandler,
 	type Bus,
 	type BusCustomEvent,
 	type BusOptions,
 	type BusStats,
-	type Callback,
 	type ConsumerOutcome,
 	createBus,
 	type DeadLetter,
@@ -27,7 +24,6 @@ export {
 	type ErrorContext,
 	type EventStream,
 	type HandleOptions,
-	type Handler,
 	type HandlerContext,
 	type HandlerMiddleware,
 	type HandlerStats,
@@ -65,6 +61,12 @@ export {
 } from "./event/index.ts";
 export type { Clock } from "./internal/clock.ts";
 export type { BatchOptions, Overflow, QueueOptions, RateLimit } from "./lanes/index.ts";
-export type { OutboxDoor, RegisteredTarget, TargetRegistration } from "./outbox/index.ts";
+export type {
+	OutboxDoor,
+	OutboxOptions,
+	RegisteredTarget,
+	Retention,
+	TargetRegistration,
+} from "./outbox/index.ts";
 export type * from "./outbox/ports.ts";
 export { type MemoryStoreOptions, memoryStore } from "./stores/memory/index.ts";

@@ -119,3 +119,61 @@ describe("AsyncLocalStorage - the context of the emit is there", () => {
 		expect(seen).toEqual([undefined, undefined]);
 	});
 });
+
+describe("AsyncLocalStorage - what a handler sets by enterWith() is not there", () => {
+	test("in the other handlers of the event, and in the emitter", async () => {
+		const { bus, clock, request, seen } = setup();
+		for (const name of ["first", "second", "third"]) {
+			bus.handle("job", async () => {
+				seen.push(request.getStore());
+				request.enterWith(name);
+				await Promise.resolve();
+				seen.push(request.getStore());
+			});
+		}
+		request.run("emit", () => void bus.emit("job", 1));
+		await clock.advance(0);
+		expect(seen).toEqual(["emit", "emit", "emit", "first", "second", "third"]);
+		expect(request.getStore()).toBeUndefined();
+	});
+
+	test("in its own later attempts", async () => {
+		const { bus, clock, request, seen } = setup();
+		bus.handle(
+			"job",
+			() => {
+				seen.push(request.getStore());
+				request.enterWith("attempt");
+				throw new Error("again");
+			},
+			{ retry: { attempts: 3, jitter: false } },
+		);
+		request.run("emit", () => void bus.emit("job", 1));
+		await clock.advance(60_000);
+		expect(seen).toEqual(["emit", "emit", "emit"]);
+	});
+
+	test("in its next batches", async () => {
+		const { bus, clock, request, seen } = setup();
+		bus.handle(
+			"job",
+			() => {
+				seen.push(request.getStore());
+				request.enterWith("batch");
+			},
+			{ batch: { size: 1 } },
+		);
+		for (const data of [1, 2]) bus.emit("job", data);
+		await clock.advance(0);
+		expect(seen).toEqual([undefined, undefined]);
+	});
+
+	test("in the handlers of a delayed event, where a callback has set it", async () => {
+		const { bus, clock, request, seen, note } = setup();
+		bus.on("job", () => request.enterWith("callback"));
+		bus.handle("job", note);
+		request.run("emit", () => void bus.emit("job", 1, { delayMs: 10 }));
+		await clock.advance(10);
+		expect(seen).toEqual(["emit"]);
+	});
+});

@@ -14,7 +14,10 @@ export interface HandlerContext<Event extends BusEvent = BusEvent> {
 export interface BatchContext<Event extends BusEvent = BusEvent> extends Omit<HandlerContext, "event"> {
 	/** In the order of the data. */
 	readonly events: readonly Event[];
-	/** Fails one event of the batch: it alone is retried or given up, whatever becomes of the others. */
+	/**
+	 * Fails one event of the batch: it alone is retried or given up, whatever becomes of the others. Once the attempt has
+	 * ended nothing can be failed any more: the error goes to `onError`.
+	 */
 	fail(index: number, error: unknown): void;
 }
 
@@ -24,6 +27,8 @@ export interface AttemptHost {
 	readonly watched: Set<Attempt>;
 	/** Why the handler was stopped, once it is. */
 	stopReason: Error | undefined;
+	/** Gets what comes too late to fail anything. */
+	report(error: unknown, event: BusEvent): void;
 }
 
 /** One run of a handler for one event. Its AbortController is made only for a handler that reads `signal`. */
@@ -90,10 +95,12 @@ export class BatchAttempt extends Attempt implements BatchContext {
 	readonly events: readonly BusEvent[];
 	/** By the event's place in the batch: why it failed. */
 	readonly failures: Map<number, unknown> = new Map();
+	readonly #report: AttemptHost["report"];
 
 	constructor(events: readonly BusEvent[], attempt: number, host: AttemptHost) {
 		super(events[0] as BusEvent, attempt, host);
 		this.events = events;
+		this.#report = host.report;
 	}
 
 	/** None: several events have, and none of them more than the others. */
@@ -106,6 +113,7 @@ export class BatchAttempt extends Attempt implements BatchContext {
 		if (!Number.isInteger(index) || index < 0 || index >= this.events.length) {
 			throw invalidOption("index", `a whole number from 0 to ${this.events.length - 1}`, index);
 		}
-		this.failures.set(index, error);
+		if (this.isOver) this.#report(error, this.events[index] as BusEvent);
+		else this.failures.set(index, error);
 	};
 }

@@ -34,6 +34,20 @@ function heldHandler() {
 
 const steady = { minDelayMs: 1_000, factor: 1, jitter: false };
 
+test("batch.fail() - once the attempt has ended goes to onError and fails nothing", async () => {
+	const { bus, clock, onError, emit } = setup();
+	const contexts: BatchContext[] = [];
+	bus.handle("item", (_items: readonly Item[], context: BatchContext) => void contexts.push(context), {
+		...{ name: "bulk", batch: { size: 2 } },
+	});
+	const [first, second] = emit(1, 2);
+	await clock.advance(0);
+	const late = new Error("late");
+	contexts[0]?.fail(1, late);
+	expect(onError.mock.calls).toEqual([[late, { source: "handler", name: "bulk", event: second?.event }]]);
+	for (const emission of [first, second]) expect((await emission!.settled).ok).toBe(true);
+});
+
 describe("handle() - batch", () => {
 	test("gives the handler lists: the data and, in the same order, the events", async () => {
 		const { bus, clock, emit } = setup();
@@ -332,14 +346,20 @@ describe("a batch that is not full", () => {
 		async (how) => {
 			const { bus, clock, emit } = setup();
 			const batches: number[] = [];
-			const jobs = bus.handle("item", (items) => void batches.push(items.length), {
-				...{ concurrency: 1, batch: { size: 9, waitMs: forever }, queue: { limit: 3 } },
-			});
-			emit(...Array.from({ length: 10 }, (_, id) => id));
+			const go = createDeferred<void>();
+			const handler = (items: readonly Item[]): Promise<void> => {
+				batches.push(items.length);
+				return go.promise;
+			};
+			const options = { concurrency: 1, batch: { size: 3, waitMs: forever }, queue: { limit: 4 } };
+			const jobs = bus.handle("item", handler, options);
+			emit(...Array.from({ length: 9 }, (_, id) => id));
 			await clock.advance(0);
-			expect(batches).toEqual([]);
-			await (how === "drain" ? bus.drain() : jobs.stop());
-			expect(batches).toEqual([3, 3, 3, 1]);
+			expect(batches).toEqual([3]);
+			const ended = how === "drain" ? bus.drain() : jobs.stop();
+			go.resolve();
+			await ended;
+			expect(batches).toEqual([3, 3, 1, 2]);
 			expect(clock.timers).toBe(0);
 		},
 	);

@@ -1,6 +1,14 @@
 import type { Catalog } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
-import { checkFunction, checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
+import {
+	checkBoolean,
+	checkClock,
+	checkFunction,
+	checkNumber,
+	checkOptions,
+	invalidOption,
+} from "../internal/options.ts";
+import { type OutboxOptions, readOutboxOptions } from "../outbox/index.ts";
 import type { OutboxStore } from "../outbox/ports.ts";
 import type { ErrorContext } from "./core.ts";
 import type { Logger } from "./leak-warning.ts";
@@ -9,15 +17,17 @@ import type { Logger } from "./leak-warning.ts";
 export interface BusOptions<Events = unknown, Inputs = unknown> {
 	/** The catalog from `defineEvents`. Without it every type may be emitted and no data is checked. */
 	readonly events?: Catalog<Events, Inputs> | undefined;
-	/** The CloudEvents `source` of every event. Default `/`. */
+	/** The CloudEvents `source` of every event: a URI reference. Default `/`. */
 	readonly source?: string | undefined;
 	/** Where the outbox lives; webhooks need one. The bus does not close it. */
 	readonly store?: OutboxStore | undefined;
+	/** How the outbox works; only with a store. */
+	readonly outbox?: OutboxOptions | undefined;
 	/** At most so many attempts run at once over all handlers. Default: no limit. */
 	readonly concurrency?: number | undefined;
 	/**
 	 * Gets every error that a callback, handler, middleware, observer, pipe or the outbox raises, once each, whether or not somebody
-	 * awaits the emission. Default: `console.error`.
+	 * awaits the emission. Default: `console.error` with who failed and for which event.
 	 */
 	readonly onError?: ((error: unknown, context: ErrorContext) => unknown) | undefined;
 	/**
@@ -41,31 +51,29 @@ export interface BusOptions<Events = unknown, Inputs = unknown> {
 	readonly clock?: Clock | undefined;
 }
 
+// RFC 3986 §2: the characters of a URI. CloudEvents receivers refuse an event whose source is none.
+const uriReference = /^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/;
 const knownOptions: readonly (keyof BusOptions)[] = [
 	...(["events", "source", "store", "concurrency", "onError", "clock"] as const),
-	...(["startHeld", "deadLetterLimit", "maxListeners", "trackCauses", "logger"] as const),
+	...(["startHeld", "deadLetterLimit", "maxListeners", "trackCauses", "logger", "outbox"] as const),
 ];
 
 /** Checks bus options; throws ERR_CALLHOOK_INVALID_OPTION. */
 export function checkBusOptions(options: BusOptions): void {
 	checkOptions("createBus", options, knownOptions);
 	const { events, source, store, concurrency, onError, clock, logger } = options;
-	if (events !== undefined && typeof (events as Partial<Catalog>)?.parse !== "function") {
+	if (events !== undefined && !isCatalog(events)) {
 		throw invalidOption("events", "a catalog made by defineEvents()", events);
 	}
-	if (source !== undefined && (typeof source !== "string" || source === "")) {
-		throw invalidOption("source", "a non-empty URI reference", source);
+	if (source !== undefined && (typeof source !== "string" || !uriReference.test(source))) {
+		throw invalidOption("source", "a URI reference, such as /shop or https://shop.example", source);
 	}
 	if (store !== undefined && typeof (store as Partial<OutboxStore>)?.append !== "function") {
 		throw invalidOption("store", "an outbox store such as memoryStore()", store);
 	}
-	if (clock !== undefined && !isClock(clock)) {
-		throw invalidOption("clock", "a clock with now, setTimeout and clearTimeout", clock);
-	}
-	for (const name of ["startHeld", "trackCauses"] as const) {
-		const value: unknown = options[name];
-		if (value !== undefined && typeof value !== "boolean") throw invalidOption(name, "a boolean", value);
-	}
+	if (clock !== undefined) checkClock(clock);
+	checkBoolean("startHeld", options.startHeld);
+	checkBoolean("trackCauses", options.trackCauses);
 	if (logger !== undefined && typeof (logger as Partial<Logger> | null)?.warn !== "function") {
 		throw invalidOption("logger", "an object with a function warn", logger);
 	}
@@ -73,9 +81,14 @@ export function checkBusOptions(options: BusOptions): void {
 	checkNumber("maxListeners", options.maxListeners, { min: 1, infinity: true });
 	checkNumber("concurrency", concurrency, { min: 1, infinity: true });
 	checkFunction("onError", onError);
+	readOutboxOptions(options.outbox);
+	if (options.outbox !== undefined && store === undefined) {
+		throw invalidOption("store", "given with outbox", undefined);
+	}
 }
 
-function isClock(value: unknown): boolean {
-	const { now, setTimeout, clearTimeout } = (value ?? {}) as Partial<Clock>;
-	return [now, setTimeout, clearTimeout].every((member) => typeof member === "function");
+/** A schema has a function `parse`, too. */
+function isCatalog(value: unknown): boolean {
+	const { parse, get, types } = (value ?? {}) as Partial<Catalog>;
+	return typeof parse === "function" && typeof get === "function" && Array.isArray(types);
 }

@@ -1,10 +1,19 @@
-import type { CheckedPattern, EmitOptions, EventOf, EventType, MatchingType } from "../event/index.ts";
+import type {
+	Catalog,
+	CheckedPattern,
+	DatalessType,
+	EmitOptions,
+	EventOf,
+	EventType,
+	MatchingType,
+} from "../event/index.ts";
+import type { BatchOptions } from "../lanes/index.ts";
 import type { OutboxDoor } from "../outbox/index.ts";
 import type { BatchContext, HandlerContext } from "./attempt.ts";
 import type { DeadLetters } from "./dead-letter.ts";
 import type { DrainReport } from "./drain.ts";
 import type { Emission } from "./emission.ts";
-import type { BatchHandleOptions, HandleOptions } from "./handler-options.ts";
+import type { HandleOptions } from "./handler-options.ts";
 import type { HandlerStats } from "./handler-queue.ts";
 import type { HandlerSubscription } from "./handler-subscription.ts";
 import type { Held } from "./hold.ts";
@@ -16,29 +25,12 @@ import type { EventStream, StreamOptions } from "./stream.ts";
 import type { Unsubscribe } from "./subscription.ts";
 import type { WaitForOptions } from "./wait-for.ts";
 
-/** A function run in line with `emit`. What it returns stands in the report; a promise is awaited there. */
-export type Callback<Events, Type extends EventType<Events>, Result = unknown> = (
-	data: Events[Type],
-	event: EventOf<Events, Type>,
-) => Result;
-
-/** A function run behind `emit`, with limits and retries. What it returns stands in the report. */
-export type Handler<Events, Type extends EventType<Events>, Result = unknown> = (
-	data: Events[Type],
-	context: HandlerContext<EventOf<Events, Type>>,
-) => Result;
-
-/** A function run behind `emit` for lists of events. What it returns stands in the report of each. */
-export type BatchHandler<Events, Type extends EventType<Events>, Result = unknown> = (
-	data: readonly Events[Type][],
-	context: BatchContext<EventOf<Events, Type>>,
-) => Result;
-
-/** Emits events of one type. */
-export type Emitter<Events, Inputs, Type extends EventType<Events> & keyof Inputs> = (
+/** Emits events of one type; without data where its input may be `undefined`. */
+export type Emitter<Events, Inputs, Type extends EventType<Events> & keyof Inputs> = ((
 	data: Inputs[Type],
 	options?: EmitOptions,
-) => Emission<EventOf<Events, Type>>;
+) => Emission<EventOf<Type, Events>>) &
+	(undefined extends Inputs[Type] ? () => Emission<EventOf<Type, Events>> : unknown);
 
 export interface OnOptions {
 	/** Ends the subscription when it fires; one that has fired already makes none. */
@@ -80,19 +72,25 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 */
 	on<const Text extends string, Result>(
 		pattern: CheckedPattern<Events, Text>,
-		callback: Callback<Events, MatchingType<Events, Text>, Result>,
+		callback: (
+			data: Events[MatchingType<Events, Text>],
+			event: EventOf<MatchingType<Events, Text>, Events>,
+		) => Result,
 		options?: OnOptions,
 	): Unsubscribe<Awaited<Result>>;
 	/** The same as `on` with `once: true`. */
 	once<const Text extends string, Result>(
 		pattern: CheckedPattern<Events, Text>,
-		callback: Callback<Events, MatchingType<Events, Text>, Result>,
+		callback: (
+			data: Events[MatchingType<Events, Text>],
+			event: EventOf<MatchingType<Events, Text>, Events>,
+		) => Result,
 		options?: Omit<OnOptions, "once">,
 	): Unsubscribe<Awaited<Result>>;
 	/** Ends every subscription of this callback or handler function under this pattern. */
 	off<const Text extends string>(
 		pattern: CheckedPattern<Events, Text>,
-		callback: Callback<Events, MatchingType<Events, Text>> | Handler<Events, MatchingType<Events, Text>>,
+		callback: (...args: never[]) => unknown,
 	): void;
 	/**
 	 * Registers a handler: it runs behind `emit`, never inside it, in the AsyncLocalStorage context of the emit. An
@@ -107,15 +105,21 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * });
 	 * ```
 	 */
-	handle<const Text extends string, Result>(
+	handle<const Text extends string, Result, Batch extends BatchOptions | undefined = undefined>(
 		pattern: CheckedPattern<Events, Text>,
-		handler: BatchHandler<Events, MatchingType<Events, Text>, Result>,
-		options: BatchHandleOptions,
-	): HandlerSubscription<Awaited<Result>>;
-	handle<const Text extends string, Result>(
-		pattern: CheckedPattern<Events, Text>,
-		handler: Handler<Events, MatchingType<Events, Text>, Result>,
-		options?: HandleOptions<Events[MatchingType<Events, Text>], EventOf<Events, MatchingType<Events, Text>>>,
+		handler: (
+			data: Batch extends BatchOptions
+				? readonly Events[MatchingType<Events, Text>][]
+				: Events[MatchingType<Events, Text>],
+			context: Batch extends BatchOptions
+				? BatchContext<EventOf<MatchingType<Events, Text>, Events>>
+				: HandlerContext<EventOf<MatchingType<Events, Text>, Events>>,
+		) => Result,
+		options?: HandleOptions<
+			Events[MatchingType<Events, Text>],
+			EventOf<MatchingType<Events, Text>, Events>,
+			Batch
+		>,
 	): HandlerSubscription<Awaited<Result>>;
 	/**
 	 * Emits an event: validates it, runs the callbacks, queues it for the handlers and hands it to the outbox.
@@ -129,12 +133,17 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 		type: Type,
 		data: Inputs[Type],
 		options?: EmitOptions,
-	): Emission<EventOf<Events, Type>>;
+	): Emission<EventOf<Type, Events>>;
+	/** The same without data, for a type whose input may be `undefined`. */
+	emit<const Type extends EventType<Events> & keyof Inputs>(
+		type: DatalessType<Inputs, Type>,
+	): Emission<EventOf<Type, Events>>;
 	/** Binds `emit` to one type: the hottest path. Throws as `emit` does for a bad type. */
 	emitter<Type extends EventType<Events> & keyof Inputs>(type: Type): Emitter<Events, Inputs, Type>;
 	/**
 	 * Resolves with the next event that matches. `await waitFor(a); await waitFor(b)` does not miss a `b` that was emitted
-	 * behind `a` in the same turn of the event loop. Rejects with ERR_CALLHOOK_TIMEOUT, with the signal's reason, with what
+	 * synchronously behind `a`: such events, up to the next microtask, still count for a wait that is begun in a later
+	 * microtask of the same turn of the event loop. Rejects with ERR_CALLHOOK_TIMEOUT, with the signal's reason, with what
 	 * `where` throws, or with ERR_CALLHOOK_CLOSED when the bus closes; throws as `on` does.
 	 *
 	 * @example
@@ -144,8 +153,8 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 */
 	waitFor<const Text extends string>(
 		pattern: CheckedPattern<Events, Text>,
-		options?: WaitForOptions<EventOf<Events, MatchingType<Events, Text>>>,
-	): Promise<EventOf<Events, MatchingType<Events, Text>>>;
+		options?: WaitForOptions<EventOf<MatchingType<Events, Text>, Events>>,
+	): Promise<EventOf<MatchingType<Events, Text>, Events>>;
 	/**
 	 * The events from now on, to be read in a loop at one's own pace; what is not read yet waits in a buffer with a limit.
 	 * Ends when the loop is left, when the signal fires and when the bus closes, then behind what it holds.
@@ -158,7 +167,7 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	stream<const Text extends string>(
 		pattern: CheckedPattern<Events, Text>,
 		options?: StreamOptions,
-	): EventStream<EventOf<Events, MatchingType<Events, Text>>>;
+	): EventStream<EventOf<MatchingType<Events, Text>, Events>>;
 	/**
 	 * Holds events back together: what is emitted through it runs nothing until it is released, as when a database
 	 * transaction is committed.
@@ -183,10 +192,10 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	 * bus.pipeFrom(readLines(file), "line.read");
 	 * ```
 	 */
-	pipeFrom(source: EmitterSource | EventTarget, map: Readonly<Record<string, PipeTarget<Inputs>>>): Pipe;
-	pipeFrom<Type extends EventType<Events> & keyof Inputs>(
-		source: AsyncIterable<Inputs[Type]>,
-		type: Type,
+	// One signature: of two the compiler's message tells both, whichever was meant.
+	pipeFrom<Target extends (EventType<Events> & keyof Inputs) | Readonly<Record<string, PipeTarget<Inputs>>>>(
+		source: Target extends keyof Inputs ? AsyncIterable<Inputs[Target]> : EmitterSource | EventTarget,
+		target: Target,
 	): Pipe;
 	/** The bus as an EventTarget: events as CustomEvents with the data as `detail`; what is dispatched is emitted. */
 	toEventTarget(): EventTarget;
@@ -204,15 +213,19 @@ export interface Bus<Events = Record<string, unknown>, Inputs = Events> {
 	): Unsubscribe;
 	/** For adapters: the store and the registration of outbox targets; `undefined` without a store. */
 	readonly outbox: OutboxDoor | undefined;
+	/** The event types; `undefined` where the bus has types only. */
+	readonly catalog: Catalog | undefined;
+	/** @internal Carries the types; never there at run time. */
+	readonly $types?: { readonly events: Events } | undefined;
 	stats(): BusStats;
 	/**
 	 * Resolves once nothing is open: callbacks, handlers with their retries, delayed and held events, appends to the
-	 * outbox.
+	 * outbox, and all that the store has for durable handlers of this bus.
 	 */
 	idle(): Promise<void>;
 	/**
 	 * Waits until callbacks, handlers with their retries, delayed and held events and appends to the outbox have ended,
-	 * then closes the intake and stops the outbox targets. While consumers still run, emits are accepted, since they may be theirs.
+	 * then closes the intake and stops the outbox targets. Durable handlers end what they are at and begin nothing new. While consumers still run, emits are accepted, since they may be theirs.
 	 * After `timeoutMs` (default: no limit) it closes the intake all the same and reports what is left.
 	 */
 	drain(options?: { readonly timeoutMs?: number | undefined }): Promise<DrainReport>;

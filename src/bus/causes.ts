@@ -35,16 +35,17 @@ export class Causes {
 		if (this.#isTracking) this.#store ??= createAsyncStore();
 	}
 
-	/** An attempt comes on the stack, in an async scope of its own. */
-	enter(attempt: Attempt): void {
+	/** Runs a function for an attempt, in an async scope of its own. What was on the stack before comes back. */
+	run(attempt: Attempt, work: (attempt: Attempt) => unknown): unknown {
+		const { onStack, attempt: outer } = this;
 		this.#store?.enterWith(attempt);
 		this.onStack = attempt.cause;
 		this.attempt = attempt;
-	}
-
-	/** It goes from the stack again; what was there before comes back. */
-	leave(onStack: BusEvent | undefined, attempt: Attempt | undefined): void {
-		this.onStack = onStack;
-		this.attempt = attempt;
+		try {
+			return work(attempt);
+		} finally {
+			this.onStack = onStack;
+			this.attempt = outer;
+		}
 	}
 }

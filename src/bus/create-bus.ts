@@ -1,18 +1,18 @@
 import { CallhookError } from "../errors.ts";
 import {
-	type Catalog,
 	checkName,
 	createPattern,
 	type EmitOptions,
 	invalidEventType,
 	invalidPattern,
 	isEventType,
+	listTypes,
 	type Pattern,
 	unknownEventType,
 } from "../event/index.ts";
 import { systemClock } from "../internal/clock.ts";
 import { createGate } from "../lanes/index.ts";
-import { createOutbox } from "../outbox/index.ts";
+import { createOutbox, readOutboxOptions } from "../outbox/index.ts";
 import type { Bus } from "./bus.ts";
 import { type BusOptions, checkBusOptions } from "./bus-options.ts";
 import { Causes } from "./causes.ts";
@@ -20,6 +20,7 @@ import { type BusCore, createErrorSink } from "./core.ts";
 import { createDeadLetters } from "./dead-letters.ts";
 import { createDispatcher } from "./dispatcher.ts";
 import { drain } from "./drain.ts";
+import { withDurableLetters } from "./durable-dead-letters.ts";
 import { createBusEventTarget } from "./event-target.ts";
 import type { HandleOptions } from "./handler-options.ts";
 import { asyncDispose } from "./handler-subscription.ts";
@@ -34,7 +35,7 @@ import { createRegistry } from "./registry.ts";
 import { createRetainedEvents } from "./retained-events.ts";
 import { createSignals } from "./signals.ts";
 import { createStreams } from "./stream.ts";
-import { type AnyFunction, Subscriber } from "./subscribe.ts";
+import { type AnyFunction, checkCallback, Subscriber } from "./subscribe.ts";
 import type { Unsubscribe } from "./subscription.ts";
 import { createWaiter } from "./wait-for.ts";
 
@@ -49,23 +50,21 @@ import { createWaiter } from "./wait-for.ts";
  * const typesOnly = createBus<{ "order.paid": { orderId: string } }>();
  * ```
  */
-export function createBus<Events, Inputs>(
-	options: BusOptions<Events, Inputs> & { readonly events: Catalog<Events, Inputs> },
+export function createBus<Events = Record<string, unknown>, Inputs = Events>(
+	options?: BusOptions<Events, Inputs>,
 ): Bus<Events, Inputs>;
-export function createBus<Events = Record<string, unknown>>(
-	options?: BusOptions & { readonly events?: undefined },
-): Bus<Events>;
 export function createBus(options: BusOptions = {}): unknown {
 	checkBusOptions(options);
 	const { events: catalog, source = "/", store, concurrency, clock = systemClock } = options;
 	const { logger = console, maxListeners = 100, deadLetterLimit = 1_000, trackCauses = true } = options;
-	const report = createErrorSink(options.onError ?? ((error) => console.error(error)));
+	const report = createErrorSink(options.onError);
 	const signals = createSignals((error, name) => report(error, { source: "observer", name }));
 	const middleware = createMiddlewareLists(() => registry.forgetPlans());
 	const deadLetters = createDeadLetters(
 		deadLetterLimit,
 		() => core,
 		(name, event, owner) => subscriber.requeue(name, event, owner),
+		checkOpen,
 	);
 	const core: BusCore = {
 		...{ source, clock, startedAtMs: clock.now(), signals, report, deadLetters },
@@ -78,8 +77,8 @@ export function createBus(options: BusOptions = {}): unknown {
 	const outbox =
 		store &&
 		createOutbox({
-			store,
-			clock,
+			...{ store, clock, catalog, settings: readOutboxOptions(options.outbox) },
+			versionOf: (type) => catalog?.get(type)?.version,
 			readPattern: (text) => readPattern(text, "forward"),
 			onAppended(emitted, error) {
 				for (const event of emitted) {
@@ -107,11 +106,14 @@ export function createBus(options: BusOptions = {}): unknown {
 		emitMiddleware: middleware.emit,
 	});
 	const gate = concurrency === undefined ? undefined : createGate(concurrency);
-	const subscriber = new Subscriber({ core, registry, retained, gate, readPattern });
+	const subscriber = new Subscriber({ core, registry, retained, gate, outbox, catalog, readPattern });
 	const waiter = createWaiter({ clock, readPattern, tap });
 	const streams = createStreams({ readPattern, tap, signals });
-	const holds = createHold(checkOpen, (type, data, emitOptions, holdBack) =>
-		dispatcher.dispatchFully(registry.plan(registry.channel(type)), data, emitOptions, holdBack),
+	const holds = createHold(
+		checkOpen,
+		(type, data, emitOptions, holdBack) =>
+			dispatcher.dispatchFully(registry.plan(registry.channel(type)), data, emitOptions, holdBack),
+		dispatcher.storeHeld,
 	);
 	const startHold = createHoldList(checkOpen);
 	const pipes = new Set<Unsubscribe>();
@@ -140,7 +142,7 @@ export function createBus(options: BusOptions = {}): unknown {
 		const pattern = createPattern(text, where);
 		if (catalog === undefined || catalog.types.some((type) => pattern.matches(type))) return pattern;
 		if (pattern.isExact) throw unknownEventType(text, catalog.types);
-		throw invalidPattern(text, where, "no event type of the catalog matches it");
+		throw invalidPattern(text, where, `the catalog has only ${listTypes(catalog.types)}`);
 	}
 
 	/** Shows events to somebody who is no consumer. */
@@ -149,7 +151,9 @@ export function createBus(options: BusOptions = {}): unknown {
 	}
 
 	function handlerStats(): ReturnType<Bus["stats"]>["handlers"] {
-		return [...subscriber.handlers].map((queue) => ({ name: queue.name, ...queue.stats() }));
+		return [...subscriber.handlers, ...subscriber.durable.values()].map((handler) => ({
+			...{ name: handler.name, ...handler.stats() },
+		}));
 	}
 
 	function closeIntake(): void {
@@ -171,8 +175,18 @@ export function createBus(options: BusOptions = {}): unknown {
 			...{ work: core.work, clock, outbox, closeIntake, cancelWaiting, handlerStats },
 			flush() {
 				for (const queue of subscriber.handlers) queue.flush();
+				// What the store has for them is for the next process.
+				for (const subscription of subscriber.durable.values()) subscription.pause();
 			},
 		});
+
+	async function idle(): Promise<void> {
+		do {
+			await core.work.idle();
+			for (const subscription of subscriber.durable.values()) await subscription.idle();
+			// A durable handler may have emitted.
+		} while (core.work.count > 0);
+	}
 
 	async function close(): Promise<void> {
 		closeIntake();
@@ -186,9 +200,10 @@ export function createBus(options: BusOptions = {}): unknown {
 	return {
 		...untyped,
 		once: (text: string, callback: AnyFunction, onOptions?: object) =>
-			subscriber.on(text, callback, { ...onOptions, once: true }),
+			subscriber.on(text, callback, onOptions, true),
 		off(text: string, callback: AnyFunction) {
 			checkName(text, "off()");
+			checkCallback(callback);
 			registry.remove(text, callback);
 		},
 		handle: (text: string, handler: AnyFunction, handleOptions?: HandleOptions<never, never>) =>
@@ -212,15 +227,15 @@ export function createBus(options: BusOptions = {}): unknown {
 		pipeFrom(from: unknown, target: unknown) {
 			checkOpen();
 			const reportPipe = (error: unknown, name: string): void => report(error, { source: "pipe", name });
-			return createPipe(from, target, { emit, report: reportPipe, open: pipes });
+			return createPipe(from, target, { emit, checkType, report: reportPipe, open: pipes });
 		},
 		toEventTarget: () => createBusEventTarget(untyped),
 		toEventEmitter: () => createNodeStyleEmitter(untyped),
-		deadLetters,
+		deadLetters: store === undefined ? deadLetters : withDurableLetters(deadLetters, store),
 		observe: signals.observe,
-		outbox: outbox?.door,
+		...{ catalog, outbox: outbox?.door },
 		stats: () => ({ subscriptions: registry.counts(), handlers: handlerStats(), open: core.work.count }),
-		idle: () => core.work.idle(),
+		idle,
 		drain: drainBus,
 		close,
 		async [asyncDispose]() {

@@ -41,8 +41,10 @@ export interface DeadLetters {
 	/** Newest first. Throws ERR_CALLHOOK_INVALID_OPTION, as the others do. */
 	list(filter?: DeadLetterFilter & PageRequest): Promise<Page<DeadLetter>>;
 	/**
-	 * Queues the events anew for their handlers, with a new count of attempts; returns how many. A letter whose handler is
-	 * gone stays. What becomes of it changes no report that was made before.
+	 * Queues the events anew for their handlers, with a new count of attempts; returns how many are queued then. A letter
+	 * whose handler is gone stays, and one whose event a full queue refuses or drops, now or later, comes back as it was;
+	 * with `coalesce` a newer event that waits takes its place for good. What becomes of it changes no report that was
+	 * made before. Rejects with ERR_CALLHOOK_CLOSED when the bus was drained or closed.
 	 */
 	replay(filter?: DeadLetterFilter): Promise<number>;
 	/** Forgets them; returns how many. */

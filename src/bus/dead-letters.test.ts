@@ -309,22 +309,28 @@ describe("deadLetters.replay()", () => {
 	});
 
 	test.each([
-		["block", [1, 2, 3], { succeeded: 3, dropped: 0 }],
-		["reject", [1], { succeeded: 1, dropped: 2 }],
-		["drop-newest", [1], { succeeded: 1, dropped: 2 }],
-		["drop-oldest", [3], { succeeded: 1, dropped: 2 }],
-		["coalesce", [3], { succeeded: 1, dropped: 2 }],
-	] as const)("goes through the queue, which may be full (%s)", async (overflow, expected, stats) => {
-		const { bus, clock, deadLetters, emit } = setup();
+		["block", [1, 2, 3], [], { succeeded: 3, dropped: 0 }],
+		["reject", [1], [3, 2], { succeeded: 1, dropped: 2 }],
+		["drop-newest", [1], [3, 2], { succeeded: 1, dropped: 2 }],
+		["drop-oldest", [3], [2, 1], { succeeded: 1, dropped: 2 }],
+		["coalesce", [3], [], { succeeded: 1, dropped: 2 }],
+	] as const)("goes through the queue, which may be full (%s)", async (overflow, expected, left, stats) => {
+		const { bus, clock, deadLetters, emit, listed } = setup();
 		const { handler, runs, ids, mend } = mendable();
 		const options = { concurrency: 1, key: () => "k", queue: { limit: 1, overflow } };
 		const jobs = bus.handle("job.a", handler, options);
-		await emit(1, 2, 3);
+		for (const id of [1, 2, 3]) {
+			await emit(id);
+			await clock.advance(1);
+		}
+		const before = (await deadLetters.list()).items;
 		mend();
 		runs.length = 0;
 		jobs.pause();
-		expect(await deadLetters.replay()).toBe(3);
+		expect(await deadLetters.replay()).toBe(expected.length);
 		await clock.advance(0);
+		expect(await listed(), "what the queue did not keep").toEqual(left);
+		for (const letter of (await deadLetters.list()).items) expect(before).toContain(letter);
 		jobs.resume();
 		await bus.idle();
 		expect(ids()).toEqual(expected);

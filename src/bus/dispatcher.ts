@@ -1,12 +1,12 @@
 import { type EmitOptions, validate } from "../event/index.ts";
 import { type AsyncScope, openAsyncScope } from "../internal/async-scope.ts";
 import type { Clock } from "../internal/clock.ts";
-import { type EventPayload, type Outbox, serialize } from "../outbox/index.ts";
+import { type EventPayload, type HeldEvent, type Outbox, serialize, storeRequired } from "../outbox/index.ts";
 import type { BusCore } from "./core.ts";
-import { EmissionRecord } from "./emission.ts";
+import { EmissionRecord } from "./emission-record.ts";
 import { checkEmitOptions, settleEmitOptions } from "./emit-options.ts";
 import { type EmitMiddleware, runEmitOnion } from "./middleware.ts";
-import type { Plan } from "./plan.ts";
+import type { EventQueue, Plan } from "./plan.ts";
 import type { Channel, Registry } from "./registry.ts";
 import type { RetainedEvents } from "./retained-events.ts";
 
@@ -21,8 +21,17 @@ export interface DispatcherParts {
 	checkOpen(): void;
 }
 
-/** Holds events back: calls `deliver` for each later, or never. */
-export type HoldBack = (emission: EmissionRecord, deliver: () => void) => void;
+/** An event that is held back. */
+export interface HeldBack {
+	/** What the outbox is to keep; `undefined` where no target took the event when it was emitted. */
+	readonly payload: EventPayload | undefined;
+	/** When it is to be delivered. */
+	readonly dueAtMs: number;
+	deliver(): void;
+}
+
+/** Holds events back: delivers each later, or never. */
+export type HoldBack = (emission: EmissionRecord, held: HeldBack) => void;
 
 /** Brings events from `emit` to their consumers. */
 export interface Dispatcher {
@@ -37,6 +46,8 @@ export interface Dispatcher {
 	): EmissionRecord;
 	/** Where all events wait, while the bus is held. */
 	holdAll: HoldBack | undefined;
+	/** Keeps events that are held back in a transaction of the caller. */
+	storeHeld(tx: unknown, held: ReadonlyMap<EmissionRecord, HeldBack>): Promise<void>;
 	/** Takes back every event that waits for its time. */
 	cancelDelayed(): void;
 }
@@ -84,20 +95,32 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 		const isDelayed = given?.delayMs !== undefined || given?.at !== undefined;
 		if (holdBack === undefined && !isDelayed) {
 			// Only handlers need the context of the emit.
-			deliver(plan, emission, payload, plan.handlers.length > 0 ? openAsyncScope() : undefined);
+			deliverWith(plan, emission, payload, plan.handlers.length > 0 ? openAsyncScope() : undefined);
 			return emission;
 		}
+		deliverOnceDue(emission, payload, given, isDelayed, holdBack);
+		return emission;
+	}
+
+	// A function of its own, like `deliverInside`: the closures would cost every emit.
+	function deliverOnceDue(
+		emission: EmissionRecord,
+		payload: EventPayload | undefined,
+		given: EmitOptions | undefined,
+		isDelayed: boolean,
+		holdBack: HoldBack | undefined,
+	): void {
 		const scope = openAsyncScope();
 		const dueAtMs = dueAt(given, clock);
 		const deliverNow = (): void => {
 			// What was held by itself and is released while the bus is held waits on with all others.
-			if (dispatcher.holdAll !== undefined) dispatcher.holdAll(emission, deliverNow);
+			if (dispatcher.holdAll !== undefined)
+				dispatcher.holdAll(emission, { payload, dueAtMs, deliver: deliverNow });
 			else deliverLater(emission, payload, scope);
 		};
-		const goOn = isDelayed ? () => delay(emission, dueAtMs, deliverNow) : deliverNow;
-		if (holdBack === undefined) goOn();
-		else holdBack(emission, goOn);
-		return emission;
+		const deliver = isDelayed ? () => delay(emission, dueAtMs, deliverNow) : deliverNow;
+		if (holdBack === undefined) deliver();
+		else holdBack(emission, { payload, dueAtMs, deliver });
 	}
 
 	function delay(emission: EmissionRecord, dueAtMs: number, deliverNow: () => void): void {
@@ -124,17 +147,26 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 		scope: AsyncScope,
 	): void {
 		const plan = registry.plan(registry.channel(emission.type));
-		const inScope = (): void => deliver(plan, emission, payload, scope);
+		const inScope = (): void => deliverWith(plan, emission, payload, openAsyncScope());
 		emission.deliver(plan, () => scope.runInAsyncScope(inScope, undefined));
 	}
 
-	function deliver(
+	function deliverWith(
 		plan: Plan,
 		emission: EmissionRecord,
 		payload: EventPayload | undefined,
 		scope: AsyncScope | undefined,
 	): void {
-		if (emitMiddleware.length === 0) return deliverToConsumers(plan, emission, payload, scope);
+		if (emitMiddleware.length === 0) deliverToConsumers(plan, emission, payload, scope);
+		else deliverInside(plan, emission, payload, scope);
+	}
+
+	function deliverInside(
+		plan: Plan,
+		emission: EmissionRecord,
+		payload: EventPayload | undefined,
+		scope: AsyncScope | undefined,
+	): void {
 		const isDelivered = runEmitOnion(
 			emitMiddleware,
 			emission,
@@ -157,9 +189,20 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 		for (const tap of plan.taps) tap.take(emission);
 		emission.runCallbacks(plan.callbacks, data, causes);
 		if (scope !== undefined) {
-			for (const [index, queue] of plan.handlers.entries()) queue.enqueue(emission, index, scope);
+			const { handlers } = plan;
+			for (let index = 0; index < handlers.length; index++) {
+				// What one handler sets by `enterWith` must not reach the others.
+				const own = index === 0 ? scope : scope.runInAsyncScope(openAsyncScope, undefined);
+				(handlers[index] as EventQueue).enqueue(emission, index, own);
+			}
 		}
 		if (plan.outboxTargets.length === 0 || outbox === undefined) return;
+		if (emission.isStored) {
+			// In a transaction of the caller, who has committed it.
+			emission.setStored(Promise.resolve());
+			outbox.wake();
+			return;
+		}
 		try {
 			const written = writePayload(emission, payload);
 			core.work.begin();
@@ -173,12 +216,31 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 		}
 	}
 
+	async function storeHeld(tx: unknown, held: ReadonlyMap<EmissionRecord, HeldBack>): Promise<void> {
+		if (outbox === undefined) throw storeRequired("held.store()");
+		const nowMs = clock.now();
+		const emissions: EmissionRecord[] = [];
+		const events: HeldEvent[] = [];
+		for (const [emission, { payload, dueAtMs }] of held) {
+			const { outboxTargets: targets } = registry.plan(registry.channel(emission.type));
+			if (targets.length === 0 || emission.isStored) continue;
+			emissions.push(emission);
+			events.push({
+				...{ event: emission, payload: writePayload(emission, payload), targets },
+				...{ idempotencyKey: emission.idempotencyKey, delayMs: Math.max(0, dueAtMs - nowMs) },
+			});
+		}
+		await outbox.appendIn(tx, events);
+		for (const emission of emissions) emission.markStored();
+	}
+
 	const dispatcher: Dispatcher = {
 		dispatch,
 		dispatchFully,
+		storeHeld,
 		holdAll: undefined,
 		cancelDelayed() {
-			for (const emission of delayed) emission.cancel();
+			for (const emission of delayed) emission.discard();
 		},
 	};
 	return dispatcher;

@@ -36,6 +36,7 @@ class Rarities {
 	accepted: Deferred<void> | undefined;
 	/** Takes it out of where it waits to be delivered. */
 	leave: (() => void) | undefined;
+	isStored = false;
 	/** Resolves `stored` of an event that waits to be delivered. */
 	storing: Deferred<unknown> | undefined;
 }

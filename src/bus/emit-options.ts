@@ -1,7 +1,9 @@
 import { CallhookError } from "../errors.ts";
-import type { EmitOptions } from "../event/index.ts";
+import { copyMetadata, type EmitOptions } from "../event/index.ts";
+import { parseTime } from "../internal/iso-time.ts";
 import { isMessageId } from "../internal/message-id.ts";
 import { checkDelayMs, checkOptions, invalidOption } from "../internal/options.ts";
+import { checkSynchronous } from "../internal/thenable.ts";
 import { isTraceparent } from "../internal/traceparent.ts";
 import type { Plan } from "./plan.ts";
 
@@ -15,30 +17,24 @@ const textOptions = [
 ] as const;
 const knownOptions: readonly string[] = ["id", "time", "metadata", "delayMs", "at", ...textOptions];
 
-const startsAsTime = /^\d{4}-\d{2}-\d{2}T/i;
+const expectedTime = "a Date, a time in RFC 3339 or milliseconds since 1970";
 
 /** Checks what may be said of an event; throws ERR_CALLHOOK_INVALID_OPTION. */
 export function checkEmitOptions(options: EmitOptions): void {
-	checkOptions("emit", options, knownOptions);
-	const { id, time, metadata } = options;
+	checkOptions("emit", options, knownOptions, ", behind one data argument");
+	const { id, time } = options;
 	if (id !== undefined && !(typeof id === "string" && isMessageId(id))) {
 		throw invalidOption("id", "1 to 256 printable ASCII characters without space and dot", id);
 	}
 	if (time !== undefined && !isTime(time)) {
-		throw invalidOption("time", "a Date, a time in RFC 3339 or milliseconds since 1970", time);
+		throw invalidOption("time", expectedTime, time);
 	}
 	checkDelayMs("delayMs", options.delayMs);
 	if (options.at !== undefined && !isTime(options.at)) {
-		throw invalidOption("at", "a Date, a time in RFC 3339 or milliseconds since 1970", options.at);
+		throw invalidOption("at", expectedTime, options.at);
 	}
 	if (options.at !== undefined && options.delayMs !== undefined) {
 		throw invalidOption("at", "left out where delayMs is given", options.at);
-	}
-	if (
-		metadata !== undefined &&
-		(typeof metadata !== "object" || metadata === null || Array.isArray(metadata))
-	) {
-		throw invalidOption("metadata", "an object", metadata);
 	}
 	for (const name of textOptions) {
 		const value: unknown = options[name];
@@ -58,12 +54,8 @@ export function checkEmitOptions(options: EmitOptions): void {
 
 /** Whether it is a time whose year has four digits: RFC 3339 knows no other. */
 function isTime(time: unknown): boolean {
-	if (
-		typeof time === "string" ? !startsAsTime.test(time) : typeof time !== "number" && !(time instanceof Date)
-	) {
-		return false;
-	}
-	const date = new Date(time as string | number | Date);
+	const isMoment = typeof time === "number" || time instanceof Date;
+	const date = new Date(typeof time === "string" ? parseTime(time) : isMoment ? time : Number.NaN);
 	return !Number.isNaN(date.getTime()) && date.toISOString().length === 24;
 }
 
@@ -78,12 +70,12 @@ export function settleEmitOptions(
 ): EmitOptions | undefined {
 	const key = options?.key ?? defaultKey(plan, data);
 	if (options === undefined) return key === undefined ? undefined : { key };
-	const { time, metadata } = options;
+	// Field by field, since they may be inherited.
+	const { id, time, subject, correlationId, causationId, traceparent, metadata, idempotencyKey } = options;
 	return {
-		...options,
-		key,
+		...{ id, key, subject, correlationId, causationId, traceparent, idempotencyKey },
 		time: time === undefined ? undefined : new Date(time).toISOString(),
-		metadata: metadata === undefined ? undefined : Object.freeze({ ...metadata }),
+		metadata: metadata === undefined ? undefined : copyMetadata(metadata),
 	};
 }
 
@@ -95,6 +87,7 @@ function defaultKey({ type, definition }: Plan, data: unknown): string | undefin
 	} catch (cause) {
 		throw keyFailed(type, cause);
 	}
+	checkSynchronous(`events["${type}"].key`, key);
 	if (typeof key !== "string" || key === "") throw keyFailed(type, undefined);
 	return key;
 }

@@ -157,3 +157,63 @@ describe("toEventTarget() - dispatchEvent", () => {
 		expect(onError).not.toHaveBeenCalled();
 	});
 });
+
+describe("toEventTarget() - gives its subscription back", () => {
+	const counted = () => {
+		const { bus, target, listener } = setup();
+		return { bus, target, listener, count: () => bus.stats().subscriptions.job ?? 0 };
+	};
+
+	test("when the last listener of a type is removed, be it added twice", () => {
+		const { target, listener, count } = counted();
+		const other = { handleEvent: listener };
+		target.addEventListener("job", listener);
+		target.addEventListener("job", listener);
+		target.addEventListener("job", listener, true);
+		target.addEventListener("job", other);
+		expect(count()).toBe(1);
+		target.removeEventListener("job", listener);
+		target.removeEventListener("job", other);
+		target.removeEventListener("job", other);
+		target.removeEventListener("note", other);
+		expect(count()).toBe(1);
+		target.removeEventListener("job", listener, { capture: true });
+		expect(count()).toBe(0);
+	});
+
+	test("when the last listener ran once, and not when it added itself again", () => {
+		const { bus, target, count } = counted();
+		let calls = 0;
+		const again = (): void => {
+			if (++calls < 3) target.addEventListener("job", again, { once: true });
+		};
+		target.addEventListener("job", again, { once: true });
+		for (const expected of [1, 1, 0, 0]) {
+			bus.emit("job", { id: 1 });
+			expect(count()).toBe(expected);
+		}
+		expect(calls).toBe(3);
+	});
+
+	test("not before one that is to run once has been reached", () => {
+		const { bus, target, listener, count } = counted();
+		target.addEventListener("job", (event) => event.stopImmediatePropagation(), { once: true });
+		target.addEventListener("job", listener, { once: true });
+		bus.emit("job", { id: 1 });
+		expect(count()).toBe(1);
+		bus.emit("job", { id: 2 });
+		expect(count()).toBe(0);
+	});
+
+	test("when the signal fires, of which no listener is left either", () => {
+		const { target, listener, count } = counted();
+		const controller = new AbortController();
+		const { signal } = controller;
+		target.addEventListener("job", listener, { signal });
+		controller.abort();
+		expect(count()).toBe(0);
+		target.addEventListener("job", listener, { signal });
+		target.addEventListener("job", null);
+		expect(count()).toBe(0);
+	});
+});

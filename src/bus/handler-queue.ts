@@ -1,6 +1,7 @@
 import type { CallhookError } from "../errors.ts";
 import { type AsyncScope, openAsyncScope } from "../internal/async-scope.ts";
 import { invalidOption } from "../internal/options.ts";
+import { checkSynchronous } from "../internal/thenable.ts";
 import {
 	type Collector,
 	createCollector,
@@ -40,9 +41,11 @@ export class HandlerQueue implements EventQueue {
 	readonly #settings: HandlerSettings;
 	readonly #outcomes: JobOutcomes;
 	readonly #runner: JobRunner;
-	readonly #lanes: Lanes<Job | Batch>;
+	readonly #lanes: Lanes<Job | Batch, QueuedEvent>;
 	readonly #collector: Collector<Job> | undefined;
 	readonly #intake: Intake<Job> | undefined;
+	/** Until it starts, nothing needs to be known of an event but its place in the line. */
+	readonly #isPlain: boolean;
 	/** It takes no more events. */
 	isEnding = false;
 	/** Events inside the queue that do not run. */
@@ -57,8 +60,9 @@ export class HandlerQueue implements EventQueue {
 		this.#settings = settings;
 		this.#outcomes = new JobOutcomes(core, name);
 		this.#runner = new JobRunner(core, handler, settings, this.#outcomes);
-		this.#lanes = createLanes<Job | Batch>({
+		this.#lanes = createLanes<Job | Batch, QueuedEvent>({
 			...{ concurrency, gate, rateLimit, clock: core.clock },
+			open: (queued) => (queued instanceof Job || queued instanceof Batch ? queued : openJob(queued)),
 			run: (work) => this.#run(work),
 			settle: (work, hasFailed, result) => this.#runner.settle(work, hasFailed, result),
 			mayRunAgain: (work) => this.#mayRunAgain(work),
@@ -66,6 +70,7 @@ export class HandlerQueue implements EventQueue {
 		this.#collector =
 			batch && createCollector(batch, core.clock, (jobs) => this.#lanes.push(new Batch(jobs)));
 		this.#intake = this.#createIntake();
+		this.#isPlain = settings.key === undefined && batch === undefined && settings.queue === undefined;
 		core.causes.prepare();
 	}
 
@@ -85,6 +90,14 @@ export class HandlerQueue implements EventQueue {
 
 	enqueue(event: QueuedEvent, index: number, scope: AsyncScope): void {
 		this.#outcomes.begin(event);
+		const { host } = this.#runner;
+		// The first handler of an event, which has room for one scope.
+		if (this.#isPlain && index === 0 && host.stopReason === undefined) {
+			event.keepScope(scope);
+			this.#waiting++;
+			this.#lanes.push(event);
+			return;
+		}
 		let lane: string | undefined;
 		try {
 			lane = this.#laneOf(event);
@@ -93,10 +106,12 @@ export class HandlerQueue implements EventQueue {
 			return;
 		}
 		const job = new Job(event, index, scope, lane);
-		const { stopReason } = this.#runner.host;
+		const { stopReason } = host;
 		// A callback of this very emit, or the key function, has closed the bus.
-		if (stopReason !== undefined) this.#outcomes.fail(job, stopReason);
-		else if (this.#intake === undefined) this.#admit(job);
+		if (stopReason !== undefined) {
+			event.refuseHandler(stopReason);
+			this.#outcomes.fail(job, stopReason);
+		} else if (this.#intake === undefined) this.#admit(job);
 		else this.#intake.push(job, this.#core.causes.isInHandler());
 	}
 
@@ -107,7 +122,6 @@ export class HandlerQueue implements EventQueue {
 
 	/** Takes an event again that it gave up. */
 	requeue(event: QueuedEvent): void {
-		// No plan has a place for it.
 		this.enqueue(event, -1, openAsyncScope());
 	}
 
@@ -193,9 +207,13 @@ export class HandlerQueue implements EventQueue {
 		if (batch.jobs.length === 0) this.#lanes.remove(batch);
 	}
 
-	/** A newer event takes the place of one of its key that waits. */
+	/** A newer event takes the place of one of its key that waits; a dead letter is the older one and goes. */
 	#replace(waiting: Job, { event, index, scope }: Job): void {
 		const { event: older, index: olderIndex } = waiting;
+		if (index < 0 && (olderIndex >= 0 || event.time < older.time)) {
+			this.#outcomes.drop(event, index, "coalesce");
+			return;
+		}
 		waiting.event = event;
 		waiting.index = index;
 		waiting.scope = scope;
@@ -230,8 +248,13 @@ export class HandlerQueue implements EventQueue {
 	}
 
 	#laneOf(event: QueuedEvent): string | undefined {
-		const key = this.#settings.key?.(event.data, event);
+		const key = checkSynchronous("key", this.#settings.key?.(event.data, event));
 		if (key === undefined || typeof key === "string") return key;
 		throw invalidOption("key", "a function that returns a string or undefined", key);
 	}
+}
+
+/** The job of an event that waited without one, for the first handler of its plan. */
+function openJob(event: QueuedEvent): Job {
+	return new Job(event, 0, event.takeScope(), undefined);
 }

@@ -10,9 +10,12 @@ export interface HandlerSubscription<Result = unknown> {
 	/** Lets running attempts end and starts no more; events are still queued. */
 	pause(): void;
 	resume(): void;
-	/** Resolves once no event waits or runs. */
+	/** Resolves once no event waits or runs; so do not await it inside the handler. */
 	idle(): Promise<void>;
-	/** Takes no more events; resumes if paused, and resolves once those it took have ended. May be called again. */
+	/**
+	 * Takes no more events; resumes if paused, and resolves once those it took have ended. May be called again; inside the
+	 * handler, too, but not awaited there.
+	 */
 	stop(): Promise<void>;
 	stats(): HandlerStats;
 	/** The same as `stop`. */

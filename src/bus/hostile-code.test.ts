@@ -1,7 +1,7 @@
 // What the user's own code may do in the middle of an emit, and what must hold all the same.
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { codeOf } from "../../test/support/thrown.ts";
+import { codeOf, optionOf } from "../../test/support/thrown.ts";
 import { defineEvents, type Schema } from "../event/index.ts";
 import { memoryStore } from "../stores/memory/index.ts";
 import { fakeClock } from "../testing/index.ts";
@@ -77,8 +77,21 @@ describe("emit() - objects that change afterwards", () => {
 		expect(() => Object.assign(event.metadata, { n: 3 })).toThrow();
 	});
 
-	test.each(["1", "26-01-01", 8.64e15, new Date(Number.NaN)])("%s is no time in RFC 3339", (time) => {
-		expect(codeOf(() => createBus().emit("a", 1, { time }))).toBe("ERR_CALLHOOK_INVALID_OPTION");
+	test.each(["1", "26-01-01", 8.64e15, new Date(Number.NaN), "2026-01-01T00:00:00", "2026-02-30T00:00:00Z"])(
+		"%s is no time in RFC 3339",
+		(time) => {
+			for (const option of ["time", "at"]) {
+				expect(optionOf(() => createBus().emit("a", 1, { [option]: time }))).toBe(option);
+			}
+		},
+	);
+
+	test("options that are inherited count like others", () => {
+		const bus = createBus<{ a: number }>();
+		const options = Object.create({ key: "k", metadata: { tenant: "t" }, subject: "s", id: "a_1" });
+		expect(bus.emit("a", 1, options).event).toMatchObject({
+			...{ key: "k", metadata: { tenant: "t" }, subject: "s", id: "a_1" },
+		});
 	});
 });
 
@@ -88,6 +101,10 @@ describe("emit() - a schema that breaks its own rules", () => {
 		["null", null],
 		["issues that are no list", { issues: "x" }],
 		["null as issues", { issues: null }],
+		["null as an issue", { issues: [null] }],
+		["a path that is no list", { issues: [{ message: "no", path: 7 }] }],
+		["a path segment that cannot be read", { issues: [{ message: "no", path: [Object.create(null)] }] }],
+		["a message that cannot be read", { issues: [{ message: Object.create(null) }] }],
 	])("answering %s is invalid data", (_, answer) => {
 		const bus = createBus({ events: defineEvents({ a: schemaThat(() => answer) }) });
 		expect(codeOf(() => bus.emit("a", 1))).toBe("ERR_CALLHOOK_INVALID_DATA");
@@ -139,6 +156,8 @@ test("bridge.idle() - rejects once the store is closed, and the store is not ask
 	await clock.advance(0);
 	await store.close();
 	await expect(bridge.idle()).rejects.toMatchObject({ code: "ERR_CALLHOOK_CLOSED" });
-	expect(clock.timers).toBe(0);
+	// Housekeeping of the outbox goes on as long as it has a target.
+	expect(clock.timers).toBe(1);
 	await bridge.stop();
+	expect(clock.timers).toBe(0);
 });

@@ -1,5 +1,5 @@
 export type { BatchContext, HandlerContext } from "./attempt.ts";
-export type { BatchHandler, Bus, BusStats, Callback, Emitter, Handler, OnOptions } from "./bus.ts";
+export type { Bus, BusStats, Emitter, OnOptions } from "./bus.ts";
 export type { BusOptions } from "./bus-options.ts";
 export type { ErrorContext } from "./core.ts";
 export { createBus } from "./create-bus.ts";
@@ -7,7 +7,7 @@ export type { AttemptFailure, DeadLetter, DeadLetterFilter, DeadLetters } from "
 export type { DrainReport } from "./drain.ts";
 export type { Emission } from "./emission.ts";
 export type { BusCustomEvent } from "./event-target.ts";
-export type { BatchHandleOptions, HandleOptions, RetryOptions } from "./handler-options.ts";
+export type { HandleOptions, RetryOptions } from "./handler-options.ts";
 export type { HandlerStats } from "./handler-queue.ts";
 export type { HandlerSubscription } from "./handler-subscription.ts";
 export type { Held } from "./hold.ts";

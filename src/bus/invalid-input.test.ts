@@ -216,7 +216,7 @@ describe("emit() - refuses, before anything runs,", () => {
 			[
 				["id", ["", "a.b", "a b", "é", "x".repeat(257), 7, null], "1 to 256 printable ASCII characters"],
 				["time", ["soon", Number.NaN, new Date(Number.NaN), null, true, {}], "a Date, a time in RFC 3339"],
-				["metadata", ["text", null, [], 7], "an object"],
+				["metadata", ["text", null, [], 7, new Map(), new Date(), () => undefined], "a plain object"],
 				["key", ["", 7, null, {}], "a non-empty string"],
 				["subject", ["", 7], "a non-empty string"],
 				["correlationId", ["", 7], "a non-empty string"],
@@ -240,15 +240,15 @@ describe("emit() - refuses, before anything runs,", () => {
 			({ untyped }) => untyped.emit("order.paid", valid, { ky: "k" }),
 			"ERR_CALLHOOK_INVALID_OPTION",
 			{ option: "emit.ky" },
-			['"emit.ky"', "idempotencyKey"],
+			['emit has no option "ky"; it takes id,', "behind one data argument", 'did you mean "key"?'],
 		],
 		...[null, "text", [], 7].map(
 			(options): Case<"ERR_CALLHOOK_INVALID_OPTION"> => [
 				`options that are ${JSON.stringify(options)}`,
 				({ untyped }) => untyped.emit("order.paid", valid, options),
 				"ERR_CALLHOOK_INVALID_OPTION",
-				{ option: "emit", expected: "an object" },
-				['"emit"', "an object", "but got"],
+				{ option: "emit", expected: "a plain object, behind one data argument" },
+				['"emit"', "one data argument", "but got"],
 			],
 		),
 	];
@@ -322,15 +322,15 @@ describe("on(), once() and handle() - refuse", () => {
 			await expectRefused(
 				({ typed }) => typed[method](pattern, noop),
 				"ERR_CALLHOOK_INVALID_PATTERN",
-				{ pattern, reason: "no event type of the catalog matches it" },
-				[where, `"${pattern}"`, "no event type of the catalog matches it"],
+				{ pattern },
+				[where, `"${pattern}"`, "the catalog has only order.paid, order.noted, order.checked, order.keyed"],
 			);
 		}
 		await expectRefused(
 			({ typed }) => typed[method]("order.payd", noop),
 			"ERR_CALLHOOK_UNKNOWN_EVENT_TYPE",
 			{ type: "order.payd" },
-			['"order.payd"', "order.paid"],
+			['"order.payd"', "it has order.paid, order.noted", 'did you mean "order.paid"?'],
 		);
 	});
 
@@ -349,7 +349,13 @@ describe("on(), once() and handle() - refuse", () => {
 		}
 	});
 
-	test("off() without a pattern, observe() without a function", async () => {
+	test("off() without a pattern or a function, observe() without a function", async () => {
+		await expectRefused(
+			({ untyped }) => untyped.off("order.paid"),
+			"ERR_CALLHOOK_INVALID_OPTION",
+			{ option: "callback", received: "undefined" },
+			['"callback"', "a function"],
+		);
 		await expectRefused(
 			({ untyped }) => untyped.off("", noop),
 			"ERR_CALLHOOK_MISSING_NAME",
@@ -375,8 +381,33 @@ describe("on(), once() and handle() - refuse", () => {
 			value,
 			"an AbortSignal",
 		]),
-		["on.sginal", 1, "signal, once, priority"],
 	];
+	test.each([
+		[
+			{ sginal: 1 },
+			"on.sginal",
+			'on has no option "sginal"; it takes signal, once, priority, replay, and no `this`',
+		],
+		[{ sginal: 1 }, "on.sginal", 'did you mean "signal"?'],
+		[new (class Shop {})(), "on", "a plain object, and no `this`"],
+		[
+			new (class Shop {
+				orders = [];
+			})(),
+			"on",
+			"a plain object, and no `this`",
+		],
+	])("as options %o", async (options, option, expected) => {
+		for (const method of ["on", "once"] as const) {
+			await expectRefused(
+				({ untyped }) => untyped[method]("order.paid", noop, options),
+				"ERR_CALLHOOK_INVALID_OPTION",
+				{ option },
+				[expected],
+			);
+		}
+	});
+
 	test.each(onOptions)("the option %s of %s", async (option, value, expected) => {
 		for (const method of ["on", "once"] as const) {
 			await expectRefused(
@@ -402,16 +433,16 @@ describe("handle() - refuses the option", () => {
 		["concurrency", notWhole, wholeNumber],
 		["key", ["orderId", 7, null], "a function"],
 		["timeoutMs", [0, 0.5, ...badDelays], "a number from 1 to 2147483647"],
-		["retry", [null, 5, "5", []], "an object"],
+		["retry", [null, 5, "5", []], "a plain object"],
 		["retry.attempts", [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY], "a whole number of at least 1"],
 		["retry.minDelayMs", badDelays, "a number from 0 to 2147483647"],
 		["retry.maxDelayMs", badDelays, "a number from 0 to 2147483647"],
-		["retry.maxDelayMs", [199], "at least retry.minDelayMs (200)"],
+		["retry.maxDelayMs", [199], "at least retry.minDelayMs (200), with a default of 30000"],
 		["retry.factor", [0, 0.9, Number.NaN, Number.POSITIVE_INFINITY, "2"], "a number of at least 1"],
 		["retry.jitter", [0, "yes", null], "a boolean"],
 		["retry.when", [true, "yes", null], "a function"],
-		["retry.atempts", [3], "one of attempts, minDelayMs, maxDelayMs, factor, jitter, when"],
-		["queue", [null, 5, "block", []], "an object"],
+		["retry.atempts", [3], "it takes attempts, minDelayMs, maxDelayMs, factor, jitter, when"],
+		["queue", [null, 5, "block", []], "a plain object"],
 		["queue.limit", [undefined], "a whole number"],
 		["queue.limit", [...notWhole, Number.POSITIVE_INFINITY], "a whole number of at least 1"],
 		[
@@ -419,19 +450,19 @@ describe("handle() - refuses the option", () => {
 			["", "drop", null, 7, "Block"],
 			"one of block, reject, drop-oldest, drop-newest, coalesce",
 		],
-		["queue.size", [5], "one of limit, overflow"],
-		["rateLimit", [null, 5, "5/s", []], "an object"],
+		["queue.size", [5], "it takes limit, overflow"],
+		["rateLimit", [null, 5, "5/s", []], "a plain object"],
 		["rateLimit.count", [undefined], "a whole number"],
 		["rateLimit.count", [...notWhole, Number.POSITIVE_INFINITY], "a whole number of at least 1"],
 		["rateLimit.perMs", [undefined], "a whole number"],
 		["rateLimit.perMs", [0, 0.5, ...badDelays], "a number from 1 to 2147483647"],
-		["rateLimit.per", [5], "one of count, perMs"],
-		["batch", [null, 5, "5", []], "an object"],
+		["rateLimit.per", [5], "it takes count, perMs"],
+		["batch", [null, 5, "5", []], "a plain object"],
 		["batch.size", [undefined], "a whole number"],
 		["batch.size", [...notWhole, Number.POSITIVE_INFINITY, 100_001], "a whole number from 1 to 100000"],
 		["batch.waitMs", badDelays, "a number from 0 to 2147483647"],
-		["batch.wait", [5], "one of size, waitMs"],
-		["handle.concurency", [3], "one of name, concurrency, key, timeoutMs, retry"],
+		["batch.wait", [5], "it takes size, waitMs"],
+		["handle.concurency", [3], "it takes name, concurrency, key, timeoutMs, retry"],
 	];
 	test.each(
 		cases.flatMap(([option, values, expected]) => values.map((value) => [option, value, expected] as const)),
@@ -442,8 +473,26 @@ describe("handle() - refuses the option", () => {
 			({ untyped }) => untyped.handle("order.paid", noop, options),
 			"ERR_CALLHOOK_INVALID_OPTION",
 			{ option },
-			[`"${option}"`, expected, "but got"],
+			[`"${expected.startsWith("it takes") ? name || group : option}"`, expected],
 		);
+	});
+
+	test("queue.limit smaller than batch.size, and coalesce beside batch, with or without key", async () => {
+		const cases = [
+			[{ limit: 2 }, "queue.limit", "at least batch.size (3)"],
+			[{ limit: 9, overflow: "coalesce" }, "queue.overflow", "events coalesce by key"],
+		] as const;
+		for (const [queue, option, expected] of cases) {
+			for (const key of [undefined, noop]) {
+				if (key !== undefined && option === "queue.limit") continue;
+				await expectRefused(
+					({ untyped }) => untyped.handle("order.paid", noop, { key, queue, batch: { size: 3 } }),
+					"ERR_CALLHOOK_INVALID_OPTION",
+					{ option },
+					[option, expected],
+				);
+			}
+		}
 	});
 
 	test.each([
@@ -496,7 +545,7 @@ describe("drain() - rejects", () => {
 			({ untyped }) => untyped.drain({ [option.replace("drain.", "")]: value }),
 			"ERR_CALLHOOK_INVALID_OPTION",
 			{ option },
-			[`"${option}"`, "but got"],
+			[`"${option.replace("drain.", "")}"`],
 			true,
 		);
 		const { untyped } = setup();
@@ -509,21 +558,21 @@ describe("createBus() - refuses the option", () => {
 	const cases: [option: string, values: readonly unknown[], expected: string][] = [
 		["concurrency", [0, -1, 1.5, Number.NaN, "4", null], "a whole number of at least 1, or Infinity"],
 		["events", [null, {}, "orders", { "order.paid": order }], "a catalog made by defineEvents()"],
-		["source", ["", 7, null], "a non-empty URI reference"],
+		["source", ["", "my shop", "söurce", 7, null], "a URI reference"],
 		["store", [null, {}, "memory"], "an outbox store such as memoryStore()"],
 		["clock", [null, {}, Date, 7], "a clock with now, setTimeout and clearTimeout"],
 		["onError", ["log", null, {}], "a function"],
 		["deadLetterLimit", [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "9", null], "of at least 0"],
-		["createBus.onErorr", [noop], "one of events, source, store, concurrency, onError, clock"],
+		["createBus.onErorr", [noop], "it takes events, source, store, concurrency, onError, clock"],
 	];
 	test.each(
 		cases.flatMap(([option, values, expected]) => values.map((value) => [option, value, expected] as const)),
 	)("%s of %s", async (option, value, expected) => {
 		await expectRefused(
-			() => createBus({ [option.replace("createBus.", "")]: value } as never),
+			() => createBus({ [option.replace("createBus.", "")]: value }),
 			"ERR_CALLHOOK_INVALID_OPTION",
 			{ option },
-			[`"${option}"`, expected, "but got"],
+			[`"${option.replace("createBus.", "")}"`, expected],
 		);
 	});
 
@@ -532,8 +581,8 @@ describe("createBus() - refuses the option", () => {
 			await expectRefused(
 				() => createBus(options as never),
 				"ERR_CALLHOOK_INVALID_OPTION",
-				{ option: "createBus", expected: "an object" },
-				['"createBus"', "an object", "but got"],
+				{ option: "createBus", expected: "a plain object" },
+				['"createBus"', "a plain object", "but got"],
 			);
 		}
 	});

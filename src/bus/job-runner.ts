@@ -1,7 +1,9 @@
 import { CallhookError } from "../errors.ts";
+import type { BusEvent } from "../event/index.ts";
 import { type AsyncScope, openAsyncScope } from "../internal/async-scope.ts";
 import { backoffDelayMs } from "../internal/backoff.ts";
 import { isThenable } from "../internal/deferred.ts";
+import { checkSynchronous } from "../internal/thenable.ts";
 import type { RunVerdict } from "../lanes/index.ts";
 import {
 	Attempt,
@@ -11,17 +13,17 @@ import {
 	type HandlerContext,
 } from "./attempt.ts";
 import type { BusCore } from "./core.ts";
+import { runOnion } from "./handler-onion.ts";
 import type { HandlerSettings } from "./handler-options.ts";
 import { Batch, type Job } from "./job.ts";
 import type { JobOutcomes } from "./job-outcomes.ts";
-import { runOnion } from "./middleware.ts";
 import { isPermanentError } from "./permanent-error.ts";
 
 export type HandlerFunction = (data: unknown, context: HandlerContext | BatchContext) => unknown;
 
 /** Makes the attempts of one handler: time limits, retries, middleware. */
 export class JobRunner {
-	readonly host: AttemptHost = { watched: new Set(), stopReason: undefined };
+	readonly host: AttemptHost;
 	readonly #core: BusCore;
 	readonly #handler: HandlerFunction;
 	readonly #settings: HandlerSettings;
@@ -36,6 +38,8 @@ export class JobRunner {
 		this.#settings = settings;
 		this.#outcomes = outcomes;
 		this.#batchScope = openAsyncScope();
+		const report = (error: unknown, event: BusEvent): void => outcomes.report(error, event);
+		this.host = { watched: new Set(), stopReason: undefined, report };
 	}
 
 	/** Attempts that run now. */
@@ -46,7 +50,7 @@ export class JobRunner {
 	/** Starts an attempt; what it returns goes to {@link settle} when it is a promise, else it is the verdict. */
 	run(work: Job | Batch): RunVerdict | Promise<unknown> {
 		const attempt = this.#openAttempt(work);
-		const scope = work instanceof Batch ? this.#batchScope : work.scope;
+		const scope = this.#scopeOf(work);
 		this.#running++;
 		let result: unknown;
 		try {
@@ -75,6 +79,17 @@ export class JobRunner {
 		return undefined;
 	}
 
+	/** It could not even be tried. */
+	fail(job: Job, error: unknown): void {
+		if (!this.#isLast(job, error)) this.#retry(job, error);
+	}
+
+	/** What a function sets by `enterWith` must not reach the next attempt or the next batch. */
+	#scopeOf(work: Job | Batch): AsyncScope {
+		if (work instanceof Batch) return this.#batchScope.runInAsyncScope(openAsyncScope, undefined);
+		return this.#settings.attempts > 1 ? work.scope.runInAsyncScope(openAsyncScope, undefined) : work.scope;
+	}
+
 	#openAttempt(work: Job | Batch): Attempt {
 		const number = ++work.attempts;
 		if (work instanceof Batch) {
@@ -91,27 +106,32 @@ export class JobRunner {
 
 	readonly #invoke = (attempt: Attempt): unknown => {
 		const { causes, handlerMiddleware } = this.#core;
-		const { onStack, attempt: outer } = causes;
-		causes.enter(attempt);
-		try {
-			if (handlerMiddleware.length === 0) return this.#call(attempt);
-			const context = createMiddlewareContext(attempt, this.#settings.name);
-			return runOnion(handlerMiddleware, context, (event) => {
-				attempt.event = event;
-				return this.#call(attempt);
-			});
-		} finally {
-			causes.leave(onStack, outer);
-		}
+		return causes.run(attempt, handlerMiddleware.length === 0 ? this.#call : this.#callInMiddleware);
 	};
 
-	#call(attempt: Attempt): unknown {
+	readonly #callInMiddleware = (attempt: Attempt): Promise<unknown> => {
+		const { causes, handlerMiddleware, report } = this.#core;
+		const { event } = attempt;
+		const { name } = this.#settings;
+		return runOnion(
+			handlerMiddleware,
+			createMiddlewareContext(attempt, name),
+			(enriched) => {
+				attempt.event = enriched;
+				// Once more: it may be behind an `await` of the middleware.
+				return causes.run(attempt, this.#call);
+			},
+			(error) => report(error, { source: "middleware", name, event }),
+		);
+	};
+
+	readonly #call = (attempt: Attempt): unknown => {
 		if (!(attempt instanceof BatchAttempt)) return this.#handler(attempt.event.data, attempt);
 		return this.#handler(
 			attempt.events.map(({ data }) => data),
 			attempt,
 		);
-	}
+	};
 
 	#startTimer(work: Job | Batch, attempt: Attempt, timeoutMs: number): void {
 		const { name } = this.#settings;
@@ -166,7 +186,7 @@ export class JobRunner {
 	#isWorthRetry(job: Job, error: unknown): boolean {
 		try {
 			if (isPermanentError(error)) return false;
-			return this.#settings.when?.(error) ?? true;
+			return checkSynchronous("retry.when", this.#settings.when?.(error) ?? true);
 		} catch (whenError) {
 			this.#outcomes.report(whenError, job.event);
 			return false;

@@ -9,7 +9,7 @@ export class Job implements LaneJob {
 	readonly lane: string | undefined;
 	/** Changes only while it waits, where a newer event of its key takes its place. */
 	event: QueuedEvent;
-	/** The handler's place in the plan of the event's type. */
+	/** The handler's place in the plan of the event's type; -1 for a dead letter, which no plan has a place for. */
 	index: number;
 	/** The AsyncLocalStorage context of the emit, which p-queue would lose. */
 	scope: AsyncScope;

@@ -1,3 +1,5 @@
+import { isThenable } from "../internal/deferred.ts";
+import { whenSettled } from "../internal/thenable.ts";
 import type { Signals } from "./signals.ts";
 
 /** Takes what the bus has to say to people. `console` is one. */
@@ -18,9 +20,10 @@ export function createLeakWarning(
 		told.add(pattern);
 		const site = findSite(new Error().stack);
 		try {
-			logger.warn(
+			const result: unknown = logger.warn(
 				`callhook: "${pattern}" has ${count} subscriptions, more than maxListeners (${limit}): is one made again and again? The last was made ${site === "" ? "at an unknown place" : site}`,
 			);
+			if (isThenable(result)) whenSettled(result, () => undefined, report);
 		} catch (error) {
 			report(error);
 		}

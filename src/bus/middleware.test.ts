@@ -193,6 +193,17 @@ describe("use() around emit", () => {
 		expect(onError.mock.calls.map(([error]) => error)).toEqual([invalid(/twice/)]);
 	});
 
+	test("may call next without the event", () => {
+		const { bus, onError } = setup();
+		const seen: unknown[] = [];
+		bus.use((_event, next) => next(undefined, { by: "outer" }), { around: "emit" });
+		bus.use((_event, next) => next(), { around: "emit" });
+		bus.on("**", (data, { metadata }) => void seen.push([data, metadata]));
+		bus.emit("job", 1);
+		expect(seen).toEqual([[1, { by: "outer" }]]);
+		expect(onError).not.toHaveBeenCalled();
+	});
+
 	test("that passes another event on is reported, and the event goes on as it was emitted", () => {
 		const { bus, onError } = setup();
 		const callback = vi.fn();
@@ -203,14 +214,17 @@ describe("use() around emit", () => {
 		expect(onError.mock.calls.map(([error]) => error)).toEqual([invalid(/the event as it is/)]);
 	});
 
-	test("that calls next when the event was vetoed already is refused", async () => {
-		const { bus } = setup();
+	test("that calls next when the event was vetoed already is reported, and nothing comes of it", async () => {
+		const { bus, onError } = setup();
 		const callback = vi.fn();
 		const late: (() => void)[] = [];
 		bus.use((event, next) => void late.push(() => next(event)), emit);
 		bus.on("job", callback);
 		const { settled } = bus.emit("job", 1);
-		expect(codeOf(() => late[0]?.())).toBe("ERR_CALLHOOK_INVALID_MIDDLEWARE");
+		late[0]?.();
+		expect(onError.mock.calls.map(([error]) => error)).toEqual([
+			invalid(/after the middleware had returned/),
+		]);
 		expect((await settled).state).toBe("vetoed");
 		expect(callback).not.toHaveBeenCalled();
 	});
@@ -237,6 +251,27 @@ describe("use() around emit", () => {
 		expect((await emission.settled).state).toBe("delivered");
 		process.off("unhandledRejection", unhandled);
 		expect(unhandled).not.toHaveBeenCalled();
+	});
+
+	test.each([
+		[
+			"that throws when it is read",
+			Object.defineProperty({}, "by", { enumerable: true, get: () => JSON.parse("{") }),
+		],
+		["that is a text", "abc"],
+		["that is a list", []],
+		["that is null", null],
+		["that is an instance of a class", new Map()],
+	])("is no veto by metadata %s", async (_what, metadata) => {
+		const { bus, onError } = setup();
+		const callback = vi.fn((_data: number) => undefined);
+		bus.on("job", callback);
+		bus.use((event, next) => next(event, metadata as never), emit);
+		const { event, settled } = bus.emit("job", 1);
+		expect(callback).toHaveBeenCalledTimes(1);
+		expect(event.metadata).toEqual({});
+		expect(onError).toHaveBeenCalledTimes(1);
+		expect((await settled).state).toBe("delivered");
 	});
 
 	test("leaves the errors of validation to emit, and does not run for them", () => {

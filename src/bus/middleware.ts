@@ -1,5 +1,5 @@
 import { CallhookError } from "../errors.ts";
-import { type BusEvent, copyEvent } from "../event/index.ts";
+import { type BusEvent, copyEvent, copyMetadata } from "../event/index.ts";
 import { isThenable } from "../internal/deferred.ts";
 import { checkOptions, invalidOption } from "../internal/options.ts";
 import type { HandlerContext } from "./attempt.ts";
@@ -10,22 +10,29 @@ export type Metadata = Readonly<Record<string, unknown>>;
 
 /**
  * Runs around every attempt of every handler, the first registered outermost; inside the time limit and the retries.
- * Around a batch it runs once, with the first event. What it throws fails the attempt; without `next` the handler does not run, and what it returns stands for the
- * handler's result. `next` takes the event, and metadata that what is further in sees added to it.
+ * Around a batch it runs once, with the first event. What it throws fails the attempt; without `next` the handler does
+ * not run, and what it returns stands for the handler's result. `next` takes the event, by default the one the middleware
+ * got, and metadata that what is further in sees added to it.
+ *
+ * The attempt ends when the middleware and all further in have ended. A failure further in that the middleware has not
+ * looked at, or that came only after it had ended, fails the attempt, too. A second call of `next` fails the attempt; one
+ * after the middleware has ended rejects, runs nothing and goes to `onError`.
  */
 export type HandlerMiddleware = (
 	event: BusEvent,
-	next: (event: BusEvent, metadata?: Metadata) => Promise<unknown>,
+	next: (event?: BusEvent, metadata?: Metadata) => Promise<unknown>,
 	context: HandlerContext & { readonly handler: string },
 ) => unknown;
 
 /**
  * Runs around the delivery of every event, inside `emit` and behind validation, the first registered outermost.
- * Without `next` the event is vetoed: no consumer gets it. An error is no veto: it goes to `onError`, and the event on.
+ * Without `next` the event is vetoed: no consumer gets it. An error is no veto: it goes to `onError`, and the event on;
+ * so does a promise, since this must be synchronous. A call of `next` behind its return goes to `onError`, too, and does
+ * nothing.
  */
 export type EmitMiddleware = (
 	event: BusEvent,
-	next: (event: BusEvent, metadata?: Metadata) => void,
+	next: (event?: BusEvent, metadata?: Metadata) => void,
 ) => unknown;
 
 /** What a middleware is around. Default `handler`. */
@@ -65,31 +72,6 @@ export function createMiddlewareLists(onChange: () => void): MiddlewareLists {
 	};
 }
 
-/** Runs a handler inside its middleware. */
-export function runOnion(
-	middleware: readonly HandlerMiddleware[],
-	context: HandlerContext & { readonly handler: string },
-	run: (event: BusEvent) => unknown,
-): unknown {
-	// One that is taken out meanwhile must not move the others.
-	const layers = [...middleware];
-	function enter(index: number, event: BusEvent): unknown {
-		const layer = layers[index];
-		if (layer === undefined) return run(event);
-		let isCalled = false;
-		return layer(
-			event,
-			async (given, metadata) => {
-				if (isCalled) throw invalidMiddleware("next() was called twice");
-				isCalled = true;
-				return enter(index + 1, withMetadata(given, metadata));
-			},
-			context,
-		);
-	}
-	return enter(0, context.event);
-}
-
 /** Runs a delivery inside its middleware; returns whether the event was delivered. */
 export function runEmitOnion(
 	middleware: readonly EmitMiddleware[],
@@ -109,23 +91,32 @@ export function runEmitOnion(
 		}
 		let isCalled = false;
 		let isOver = false;
-		const next = (given: BusEvent, metadata?: Metadata): void => {
+		let isRefused = false;
+		const next = (given: BusEvent = event, metadata?: Metadata): void => {
+			if (isOver) {
+				// Thrown into a timer this would end the process; of one that is asynchronous it was said before.
+				if (!isRefused)
+					report(invalidMiddleware("around emit, next() was called after the middleware had returned"));
+				return;
+			}
 			if (given !== event) throw invalidMiddleware("around emit, next() takes the event as it is");
 			if (isCalled) throw invalidMiddleware("next() was called twice");
-			if (isOver) throw invalidMiddleware("around emit, next() was called after the middleware had returned");
+			// An error in here is no veto, which it would be behind the next line.
+			const added = metadata === undefined ? undefined : copyMetadata(metadata);
 			isCalled = true;
-			if (metadata !== undefined) addMetadata(metadata);
+			if (added !== undefined) addMetadata(added);
 			enter(index + 1);
 		};
 		try {
 			const result: unknown = layer(event, next);
 			if (isThenable(result)) {
 				Promise.resolve(result).catch(report);
+				isRefused = true;
 				throw invalidMiddleware("around emit it must be synchronous, but it returned a promise");
 			}
 		} catch (error) {
 			report(error);
-			if (!isCalled) next(event);
+			if (!isCalled) next();
 		}
 		isOver = true;
 	}
@@ -133,11 +124,11 @@ export function runEmitOnion(
 	return isDelivered;
 }
 
-function withMetadata(event: BusEvent, metadata: Metadata | undefined): BusEvent {
+export function withMetadata(event: BusEvent, metadata: Metadata | undefined): BusEvent {
 	if (metadata === undefined) return event;
-	return { ...copyEvent(event), metadata: Object.freeze({ ...event.metadata, ...metadata }) };
+	return { ...copyEvent(event), metadata: Object.freeze({ ...event.metadata, ...copyMetadata(metadata) }) };
 }
 
-function invalidMiddleware(reason: string): CallhookError {
+export function invalidMiddleware(reason: string): CallhookError {
 	return new CallhookError("ERR_CALLHOOK_INVALID_MIDDLEWARE", `Invalid middleware: ${reason}`, { reason });
 }

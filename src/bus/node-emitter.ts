@@ -4,7 +4,10 @@ import type { Unsubscribe } from "./subscription.ts";
 
 type Listener = (...args: never[]) => unknown;
 
-/** The part of Node's EventEmitter that libraries ask for, on a bus. */
+/**
+ * The part of Node's EventEmitter that libraries ask for, on a bus. To listen to a symbol or to emit one throws
+ * ERR_CALLHOOK_MISSING_NAME.
+ */
 export interface NodeStyleEmitter {
 	on(name: string | symbol, listener: Listener): this;
 	addListener(name: string | symbol, listener: Listener): this;
@@ -111,7 +114,8 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 		},
 		emit(name, ...args) {
 			const count = registrations.get(name)?.length ?? 0;
-			if (typeof name === "string") bus.emit(name, args[0]);
+			// The bus refuses a symbol.
+			bus.emit(name as string, args[0]);
 			return count > 0;
 		},
 		listeners,
@@ -127,16 +131,15 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 	return emitter;
 }
 
-/** `events.once` and its like listen to `error` of every emitter, and to symbols, which no bus has. */
+/** `events.once` and its like listen to `error` of every emitter, which not every bus has. */
 function subscribe(
 	bus: UntypedBus,
 	name: string | symbol,
 	call: (data: unknown, event: BusEvent) => unknown,
 	priority: number,
 ): Unsubscribe | undefined {
-	if (typeof name === "symbol") return undefined;
 	try {
-		return bus.on(name, call, { priority });
+		return bus.on(name as string, call, { priority });
 	} catch (error) {
 		if (name === "error" && isCallhookError(error, "ERR_CALLHOOK_UNKNOWN_EVENT_TYPE")) return undefined;
 		throw error;

@@ -206,13 +206,35 @@ describe("onError", () => {
 		]);
 	});
 
-	test("is console.error by default", () => {
+	test("is console.error by default, with who failed and for which event", () => {
 		const print = vi.spyOn(console, "error").mockImplementation(() => undefined);
 		const error = new Error("unheard");
 		const bus = createBus();
-		bus.on("job", throwing(error));
-		bus.emit("job", 1);
-		expect(print.mock.calls).toEqual([[error]]);
+		bus.on("job.*", throwing(error));
+		bus.observe("callback:failed", throwing(error));
+		bus.use(throwing(error), { around: "emit" });
+		bus.emit("job.done", 1, { id: "evt_1" });
+		expect(print.mock.calls).toEqual([
+			['callhook: middleware "emit" failed for "job.done" evt_1', error],
+			['callhook: observer "callback:failed" failed', error],
+			['callhook: callback "job.*" failed for "job.done" evt_1', error],
+		]);
+	});
+
+	test("prints by default what a handler gave up, and in a line by itself what a closing bus stopped", async () => {
+		const print = vi.spyOn(console, "error").mockImplementation(() => undefined);
+		const error = new Error("no");
+		const bus = createBus();
+		bus.handle("job", throwing(error), { name: "failing" });
+		bus.handle("job", () => undefined, { name: "waiting" }).pause();
+		const { settled } = bus.emit("job", 1, { id: "evt_1" });
+		await Promise.resolve();
+		await bus.close();
+		await settled;
+		expect(print.mock.calls).toEqual([
+			['callhook: handler "failing" failed for "job" evt_1', error],
+			['callhook: handler "waiting" was stopped at "job" evt_1'],
+		]);
 	});
 
 	test("gets an error whether or not somebody awaits the emission", async () => {

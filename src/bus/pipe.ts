@@ -2,6 +2,7 @@ import { isCallhookError } from "../errors.ts";
 import type { EventType } from "../event/index.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import { checkFunction, checkOptions, invalidOption } from "../internal/options.ts";
+import { checkSynchronous } from "../internal/thenable.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 /** An emitter in the style of Node. */
@@ -30,6 +31,8 @@ export interface Pipe extends Unsubscribe {
 /** What a pipe needs of the bus, without its types. */
 export interface PipeParts {
 	emit(type: string, data: unknown): { readonly accepted: Promise<void> };
+	/** Throws unless the type may be emitted. */
+	checkType(type: string): void;
 	report(error: unknown, name: string): void;
 	/** The pipes that are to end with the bus. */
 	readonly open: Set<Unsubscribe>;
@@ -75,7 +78,8 @@ function emitOnto(
 }
 
 function listen(source: unknown, map: unknown, parts: PipeParts, end: () => void): () => void {
-	if (typeof map !== "object" || map === null) {
+	// The names in a list would be "0" and "1", which no source emits.
+	if (typeof map !== "object" || map === null || Array.isArray(map)) {
 		throw invalidOption(
 			"map",
 			"an object of the source's event names, or an event type for an async iterable",
@@ -84,10 +88,11 @@ function listen(source: unknown, map: unknown, parts: PipeParts, end: () => void
 	}
 	const listeners = Object.entries(map).map(([name, target]) => {
 		const { type, data } = readTarget(`map["${name}"]`, target);
+		parts.checkType(type);
 		const listener: Listener = (...args) => {
 			let made: unknown;
 			try {
-				made = data(...args);
+				made = checkSynchronous(`map["${name}"].data`, data(...args));
 			} catch (error) {
 				return parts.report(error, type);
 			}
@@ -165,6 +170,7 @@ function iterate(source: unknown, type: string, parts: PipeParts, end: () => voi
 	if (typeof iterable?.[Symbol.asyncIterator] !== "function") {
 		throw invalidOption("source", "an async iterable, since the target is one event type", source);
 	}
+	parts.checkType(type);
 	const iterator = (iterable as AsyncIterable<unknown>)[Symbol.asyncIterator]();
 	let hasEnded = false;
 	void (async () => {

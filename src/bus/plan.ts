@@ -42,6 +42,11 @@ export interface EventQueue {
 
 /** An event that handlers took, as they report back on it; `index` is the handler's place in the plan. */
 export interface QueuedEvent extends BusEvent {
+	/** It waits for its first handler without a job, so in no lane. */
+	readonly lane?: undefined;
+	/** Keeps where the first handler will run, for a job that is made only then. */
+	keepScope(scope: AsyncScope): void;
+	takeScope(): AsyncScope;
 	/** A handler took the event: it is unsettled until the handler ends. */
 	beginHandler(): void;
 	completeHandler(index: number, value: unknown, attempts: number): void;

@@ -20,6 +20,15 @@ interface Subscription {
 	readonly onEnd?: () => void;
 }
 
+type NamedSubscription = Subscription & { readonly subscription: object };
+
+/** Ends its subscription; what is registered with eventemitter3. */
+interface Entry {
+	(): void;
+	/** `undefined` once it has ended. */
+	subscription: NamedSubscription | undefined;
+}
+
 /** An event type with its plan; `plan` is `undefined` while it has to be worked out anew. */
 export interface Channel {
 	readonly type: string;
@@ -64,16 +73,44 @@ export interface BusFacts {
 const maxChannels = 10_000;
 
 export function createRegistry(facts: BusFacts): Registry {
-	// eventemitter3 is the multimap from pattern to subscriptions; each is registered as its unsubscribe function.
+	// eventemitter3 is the multimap from pattern to subscriptions; each is registered as a function that carries it.
 	const registrations = new EventEmitter<string>();
-	const subscriptions = new WeakMap<object, Subscription & { readonly subscription: object }>();
+	/** How many of a pattern have ended and are still in the multimap. */
+	const ended = new Map<string, number>();
 	const wildcards = new Map<string, Pattern>();
 	const channels = new Map<string, Channel>();
 	let lastChannel: Channel | undefined;
 	let nextOrder = 0;
 
-	function listSubscriptions(pattern: string): (Subscription & { readonly subscription: object })[] {
-		return registrations.listeners(pattern).flatMap((listener) => subscriptions.get(listener) ?? []);
+	function entriesOf(pattern: string): Entry[] {
+		return registrations.listeners(pattern) as Entry[];
+	}
+
+	function listSubscriptions(pattern: string): NamedSubscription[] {
+		const list: NamedSubscription[] = [];
+		for (const { subscription } of entriesOf(pattern))
+			if (subscription !== undefined) list.push(subscription);
+		return list;
+	}
+
+	function count(pattern: string): number {
+		return registrations.listenerCount(pattern) - (ended.get(pattern) ?? 0);
+	}
+
+	/**
+	 * Takes a subscription out. eventemitter3 copies all the others for that, which made an emit that ended 20,000 waits
+	 * take seconds: so it is done for all that have ended, once they are more than those that are left.
+	 */
+	function unregister(pattern: string, entry: Entry): void {
+		if (entry.subscription === undefined) return;
+		entry.subscription = undefined;
+		const gone = (ended.get(pattern) ?? 0) + 1;
+		ended.set(pattern, gone);
+		if (gone <= count(pattern)) return;
+		const left = entriesOf(pattern).filter(({ subscription }) => subscription !== undefined);
+		registrations.removeAllListeners(pattern);
+		ended.delete(pattern);
+		for (const other of left) registrations.on(pattern, other);
 	}
 
 	function invalidate(pattern: Pattern): void {
@@ -165,35 +202,32 @@ export function createRegistry(facts: BusFacts): Registry {
 		add(details) {
 			const { pattern } = details;
 			const unsubscribe = createUnsubscribe(() => {
-				registrations.off(pattern.text, unsubscribe);
-				if (registrations.listenerCount(pattern.text) === 0) wildcards.delete(pattern.text);
+				unregister(pattern.text, entry);
+				if (count(pattern.text) === 0) wildcards.delete(pattern.text);
 				invalidate(pattern);
 				details.onEnd?.();
 			});
-			subscriptions.set(unsubscribe, { subscription: unsubscribe, ...details, order: nextOrder++ });
-			registrations.on(pattern.text, unsubscribe);
+			const subscription = { subscription: unsubscribe, ...details, order: nextOrder++ };
+			const entry: Entry = Object.assign(() => unsubscribe(), { subscription });
+			registrations.on(pattern.text, entry);
 			if (!pattern.isExact) wildcards.set(pattern.text, pattern);
 			invalidate(pattern);
 			// Who waits for an event goes when it has come; a thousand may wait for the same.
-			if (!("take" in details.target)) facts.onAdd(pattern.text, registrations.listenerCount(pattern.text));
+			if (!("take" in details.target)) facts.onAdd(pattern.text, count(pattern.text));
 			return unsubscribe;
 		},
 		remove(pattern, callback) {
-			for (const unsubscribe of registrations.listeners(pattern)) {
-				if (subscriptions.get(unsubscribe)?.callback === callback) unsubscribe();
-			}
+			for (const entry of entriesOf(pattern)) if (entry.subscription?.callback === callback) entry();
 		},
-		counts: () =>
-			Object.fromEntries(
-				registrations.eventNames().map((pattern) => [pattern, registrations.listenerCount(pattern)]),
-			),
+		counts: () => Object.fromEntries(registrations.eventNames().map((pattern) => [pattern, count(pattern)])),
 		forgetPlans,
 		clear() {
-			const ended = registrations.eventNames().flatMap(listSubscriptions);
+			const all = registrations.eventNames().flatMap(listSubscriptions);
 			registrations.removeAllListeners();
+			ended.clear();
 			wildcards.clear();
 			forgetPlans();
-			for (const { onEnd } of ended) onEnd?.();
+			for (const { onEnd } of all) onEnd?.();
 		},
 	};
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
+import { optionOf } from "../../test/support/thrown.ts";
 import { defineEvents } from "../event/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import type { ErrorContext } from "./core.ts";
@@ -54,16 +55,22 @@ describe("on() with replay - calls the callback, before it returns,", () => {
 		]);
 	});
 
-	test("for no more than the type retains, and for none of a type that retains nothing", () => {
+	test("for no more than the type retains", () => {
 		const { bus, replayed } = setup();
 		for (const data of [1, 2, 3, 4, 5]) {
 			bus.emit("price.eur", data);
-			bus.emit("price.gbp", data);
-			bus.emit("price.chf", data);
 		}
 		expect(replayed("price.eur", 100)).toEqual([3, 4, 5]);
-		expect(replayed("price.gbp", 100)).toEqual([]);
-		expect(replayed("price.chf", 100)).toEqual([]);
+	});
+
+	test("or refuses that for types that retain nothing, and where there is no catalog", () => {
+		const { bus, replayed } = setup();
+		expect(optionOf(() => replayed("price.gbp", 1))).toBe("replay");
+		expect(optionOf(() => replayed("price.chf", 1))).toBe("replay");
+		expect(optionOf(() => createBus().on("price.eur", () => undefined, { replay: 1 }))).toBe("replay");
+		expect(optionOf(() => createBus().once("**", () => undefined, { replay: 1 }))).toBe("replay");
+		expect(replayed("price.chf", 0)).toEqual([]);
+		expect(bus.stats().subscriptions).toEqual({});
 	});
 
 	test("over all types of a pattern in the order of emission, whether or not anybody listened", () => {

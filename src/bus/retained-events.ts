@@ -1,7 +1,7 @@
 import type { Pattern } from "../event/index.ts";
 import { isThenable } from "../internal/deferred.ts";
 import type { BusCore } from "./core.ts";
-import type { EmissionRecord } from "./emission.ts";
+import type { EmissionRecord } from "./emission-record.ts";
 import type { AnyCallback, Plan } from "./plan.ts";
 
 /** The last events of the types whose definitions say `retain`. */

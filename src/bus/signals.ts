@@ -3,7 +3,7 @@ import type { BusEvent } from "../event/index.ts";
 import { isThenable } from "../internal/deferred.ts";
 import { invalidOption } from "../internal/options.ts";
 import type { Overflow } from "../lanes/index.ts";
-import type { OutboxSignals } from "../outbox/ports.ts";
+import type { OutboxSignals } from "../outbox/index.ts";
 import type { DeadLetter } from "./dead-letter.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
@@ -83,7 +83,19 @@ const known: Readonly<Record<keyof LifecycleSignals, true>> = {
 	"attempt:failed": true,
 	"delivery:delivered": true,
 	"delivery:dead": true,
+	"delivery:cancelled": true,
 	"delivery:lost": true,
+	"endpoint:created": true,
+	"endpoint:updated": true,
+	"endpoint:deleted": true,
+	"endpoint:rotated": true,
+	"endpoint:enabled": true,
+	"endpoint:disabled": true,
+	"endpoint:verified": true,
+	"endpoint:failing": true,
+	"endpoint:recovered": true,
+	"endpoint:paused": true,
+	"endpoint:resumed": true,
 };
 
 /** The name of every lifecycle signal. */

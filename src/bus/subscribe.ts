@@ -1,17 +1,22 @@
 import { CallhookError } from "../errors.ts";
-import type { Pattern } from "../event/index.ts";
+import type { Catalog, Pattern } from "../event/index.ts";
 import { onAbort } from "../internal/on-abort.ts";
-import { checkNumber, checkOptions, checkSignal, invalidOption } from "../internal/options.ts";
+import { checkBoolean, checkNumber, checkOptions, checkSignal, invalidOption } from "../internal/options.ts";
 import type { Gate } from "../lanes/index.ts";
+import { type Outbox, storeRequired } from "../outbox/index.ts";
 import type { OnOptions } from "./bus.ts";
 import type { BusCore } from "./core.ts";
-import { type HandleOptions, readHandleOptions } from "./handler-options.ts";
+import { DurableHandler } from "./durable-handler.ts";
+import { createDurableSubscription } from "./durable-subscription.ts";
+import { type HandleOptions, type HandlerSettings, readHandleOptions } from "./handler-options.ts";
 import { HandlerQueue } from "./handler-queue.ts";
 import { createHandlerSubscription, type HandlerSubscription } from "./handler-subscription.ts";
 import type { AnyCallback, QueuedEvent } from "./plan.ts";
 import type { Registry } from "./registry.ts";
 import { type RetainedEvents, replayTo } from "./retained-events.ts";
 import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
+
+const longestTimerMs = 2_147_483_647;
 
 export type AnyFunction = (...args: never[]) => unknown;
 
@@ -22,6 +27,8 @@ export interface SubscriberParts {
 	readonly retained: RetainedEvents;
 	/** The ceiling over all handlers. */
 	readonly gate: Gate | undefined;
+	readonly outbox: Outbox | undefined;
+	readonly catalog: Catalog | undefined;
 	/** Throws when the bus is closed or the pattern matches nothing. */
 	readPattern(text: string, where: string): Pattern;
 }
@@ -30,23 +37,28 @@ export interface SubscriberParts {
 export class Subscriber {
 	/** The handlers that have not ended. */
 	readonly handlers: Set<HandlerQueue> = new Set();
+	readonly durable: Map<DurableHandler, HandlerSubscription> = new Map();
 	readonly #parts: SubscriberParts;
 
 	constructor(parts: SubscriberParts) {
 		this.#parts = parts;
 	}
 
-	on(text: string, callback: AnyFunction, options: OnOptions = {}): Unsubscribe {
+	on(text: string, callback: AnyFunction, options: OnOptions = {}, isOnce = false): Unsubscribe {
 		const { core, registry, retained, readPattern } = this.#parts;
 		const pattern = readPattern(text, "on()");
-		if (typeof callback !== "function") throw invalidOption("callback", "a function", callback);
-		checkOptions("on", options, ["signal", "once", "priority", "replay"]);
-		const { signal, once, priority = 0, replay = 0 } = options;
+		checkCallback(callback);
+		checkOptions("on", options, ["signal", "once", "priority", "replay"], ", and no `this`");
+		const { signal, once = false, priority = 0, replay = 0 } = options;
+		checkBoolean("once", once);
 		checkNumber("priority", priority, { min: Number.MIN_SAFE_INTEGER, integer: false });
 		checkNumber("replay", replay, { min: 0 });
+		if (replay > 0 && !this.#isRetained(pattern)) {
+			throw invalidOption("replay", "left out: the catalog says `retain` of no such type", replay);
+		}
 		checkSignal("signal", signal);
 		if (signal?.aborted === true) return createUnsubscribe(() => undefined);
-		const target = (once === true ? onlyOnce(callback, () => unsubscribe()) : callback) as AnyCallback;
+		const target = (once || isOnce ? onlyOnce(callback, () => unsubscribe()) : callback) as AnyCallback;
 		let hasEnded = false;
 		const onEnd = (): void => {
 			hasEnded = true;
@@ -64,6 +76,7 @@ export class Subscriber {
 		const pattern = readPattern(text, "handle()");
 		if (typeof handler !== "function") throw invalidOption("handler", "a function", handler);
 		const settings = readHandleOptions(options, handler.name || text);
+		if (settings.durable) return this.#handleDurably(pattern, handler, settings);
 		const queue = new HandlerQueue(core, handler as never, settings, gate);
 		const onEnd = (): void => void queue.finished().then(() => handlers.delete(queue));
 		const subscription = createHandlerSubscription(queue, () => unsubscribe());
@@ -71,6 +84,28 @@ export class Subscriber {
 		const unsubscribe = registry.add(registration);
 		handlers.add(queue);
 		return subscription;
+	}
+
+	#handleDurably(pattern: Pattern, handler: AnyFunction, settings: HandlerSettings): HandlerSubscription {
+		const { core, registry, gate, outbox, catalog } = this.#parts;
+		if (outbox === undefined) throw storeRequired(`handle() of the durable handler "${settings.name}"`);
+		const durable = new DurableHandler(core, handler as never, settings, catalog);
+		const target = outbox.door.register(durable.target(pattern, gate));
+		const subscription = createDurableSubscription(durable, target, () => unsubscribe());
+		const onEnd = (): void => {
+			this.durable.delete(durable);
+			void target.remove(longestTimerMs);
+		};
+		// The event comes by way of the outbox; this is for `off`, `close` and `stats`.
+		const registration = { pattern, priority: 0, callback: handler, target: { take: () => undefined } };
+		const unsubscribe = registry.add({ ...registration, subscription, onEnd });
+		this.durable.set(durable, subscription);
+		return subscription;
+	}
+
+	#isRetained(pattern: Pattern): boolean {
+		const { catalog } = this.#parts;
+		return catalog?.types.some((type) => pattern.matches(type) && catalog.get(type)?.retain) === true;
 	}
 
 	/** Queues an event for the handler that gave it up, else for one of its name; answers whether there is one. */
@@ -86,8 +121,13 @@ export class Subscriber {
 	abort(): void {
 		const reason = new CallhookError("ERR_CALLHOOK_STOPPED", "The bus was closed", { what: "bus" });
 		for (const queue of this.handlers) queue.abort(reason);
+		for (const handler of this.durable.keys()) handler.abort(reason);
 		this.handlers.clear();
 	}
+}
+
+export function checkCallback(callback: unknown): void {
+	if (typeof callback !== "function") throw invalidOption("callback", "a function", callback);
 }
 
 /** Ends the subscription before the first call and lets no second one through, nested emits included. */

@@ -14,11 +14,12 @@ export const dispose: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for("Sym
 
 /** Makes the handle for a function that ends a subscription; it is called once at most. */
 export function createUnsubscribe(end: () => void): Unsubscribe {
-	let isActive = true;
+	// Let go of when it was called: whoever keeps the handle keeps nothing else.
+	let left: (() => void) | undefined = end;
 	const unsubscribe = (): void => {
-		if (!isActive) return;
-		isActive = false;
-		end();
+		const run = left;
+		left = undefined;
+		run?.();
 	};
 	return Object.assign(unsubscribe, { [dispose]: unsubscribe });
 }

@@ -190,6 +190,94 @@ describe("waitFor() one after the other - as if each event came in a turn of its
 		expect(seen).toEqual(["a", "c", "a", "b"]);
 	});
 
+	test("an event that the code behind the first await emits itself has passed", async () => {
+		const { bus } = setup();
+		const waiting = bus.waitFor("a");
+		setTimeout(() => bus.emit("a", 0));
+		await waiting;
+		bus.emit("b", 1);
+		const second = bus.waitFor("b");
+		bus.emit("b", 2);
+		expect((await second).data).toBe(2);
+	});
+
+	test("another wait that ends behind the event does not hide it, however long the way to the next wait", async () => {
+		const { bus, expectClean } = setup();
+		const wrap = async () => {
+			const { data } = await bus.waitFor("a");
+			return data;
+		};
+		const first = (async () => {
+			await wrap();
+			return bus.waitFor("b", { timeoutMs: 20 });
+		})();
+		void bus.waitFor("c");
+		void bus.waitFor("b");
+		bus.emit("a", 1);
+		bus.emit("b", 2);
+		bus.emit("c", 3);
+		expect((await first).data).toBe(2);
+		await expectClean();
+	});
+
+	test("waits that are begun side by side see all that passed, in whichever order", async () => {
+		const { bus, expectClean } = setup();
+		const wrap = async () => {
+			const { data } = await bus.waitFor("a");
+			return data;
+		};
+		const read = (async () => {
+			await wrap();
+			const [b, c] = await Promise.all([bus.waitFor("b"), bus.waitFor("c")]);
+			return [b.data, c.data, (await bus.waitFor("a")).data];
+		})();
+		for (const [type, data] of [
+			["a", 1],
+			["c", 2],
+			["b", 3],
+			["a", 4],
+		] as const)
+			bus.emit(type, data);
+		expect(await read).toEqual([3, 2, 4]);
+		await expectClean();
+	});
+
+	test("a loop over a function that waits sees each event once and lets the turn end", async () => {
+		const { bus, clock } = setup();
+		const seen: number[] = [];
+		const next = async () => (await bus.waitFor("a")).data;
+		void (async () => {
+			for (;;) seen.push(await next());
+		})().catch(() => undefined);
+		for (const data of [1, 2, 3]) bus.emit("a", data);
+		await clock.advance(0);
+		expect(seen).toEqual([1, 2, 3]);
+		bus.emit("a", 4);
+		await clock.advance(0);
+		expect(seen).toEqual([1, 2, 3, 4]);
+		await bus.close();
+	});
+
+	test("a consumer that emits what another waits for still sees all that passed", async () => {
+		const { bus, clock } = setup();
+		const seen: string[] = [];
+		for (const type of ["a", "b"] as const) {
+			void (async () => {
+				for (;;) {
+					const { data } = await bus.waitFor(type);
+					seen.push(`${type}${data}`);
+					if (type === "a") bus.emit("b", data);
+				}
+			})().catch(() => undefined);
+		}
+		for (let data = 1; data <= 200; data++) bus.emit("a", data);
+		await clock.advance(0);
+		const expected = Array.from({ length: 200 }, (_, index) => index + 1);
+		expect(seen.filter((text) => text.startsWith("a"))).toEqual(expected.map((data) => `a${data}`));
+		expect(seen.filter((text) => text.startsWith("b"))).toEqual(expected.map((data) => `b${data}`));
+		await bus.close();
+	});
+
 	test("who has awaited nothing gets no event from before the call", async () => {
 		const { bus, clock } = setup();
 		const first = bus.waitFor("a");

@@ -1,15 +1,16 @@
 import { CallhookError } from "../errors.ts";
 import type { BusEvent, Pattern } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
-import { nextTurn } from "../internal/next-turn.ts";
 import { onAbort } from "../internal/on-abort.ts";
 import { checkDelayMs, checkFunction, checkOptions, checkSignal } from "../internal/options.ts";
+import { checkSynchronous } from "../internal/thenable.ts";
+import { PassedEvents } from "./passed-events.ts";
 import type { Tap } from "./plan.ts";
 import type { Unsubscribe } from "./subscription.ts";
 
 /** Which event to wait for, and how long. */
 export interface WaitForOptions<Event extends BusEvent = BusEvent> {
-	/** Default: every event that matches. What it throws rejects the promise. */
+	/** Default: every event that matches. Synchronous; what it throws rejects the promise. */
 	readonly where?: ((event: Event) => boolean) | undefined;
 	/** Rejects the promise with its reason. */
 	readonly signal?: AbortSignal | undefined;
@@ -33,59 +34,12 @@ export interface WaiterParts {
 	tap(pattern: Pattern, target: Tap, priority?: number): Unsubscribe;
 }
 
-/** An event that has passed, and those behind it. */
-interface Passed {
-	/** `undefined` where a recording begins. */
-	readonly event: BusEvent | undefined;
-	next: Passed | undefined;
-}
-
 export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 	const open = new Set<(reason: unknown) => void>();
-	/**
-	 * The last event that has passed. Recorded from when a promise is resolved to the next turn of the event loop, since
-	 * `await waitFor(a); await waitFor(b)` must not miss a `b` that was emitted behind `a` before the first `await` had
-	 * gone on.
-	 */
-	let last: Passed | undefined;
-	let stopRecording: Unsubscribe | undefined;
-	/** The event up to which the code that goes on now has seen all. */
-	let seen: Passed | undefined;
-
-	/** Begins a recording, unless there is one. */
-	function record(): Passed {
-		if (last === undefined) {
-			last = { event: undefined, next: undefined };
-			const take = (event: BusEvent): void => {
-				if (last !== undefined) last = last.next = { event, next: undefined };
-			};
-			// Ahead of those who wait, so that an event they take is in the recording.
-			stopRecording = tap(readPattern("**", "waitFor()"), { take }, Number.POSITIVE_INFINITY);
-			void nextTurn().then(forget);
-		}
-		return last;
-	}
-
-	function forget(): void {
-		stopRecording?.();
-		last = undefined;
-		seen = undefined;
-	}
-
-	/** Runs right ahead of the code that awaits a promise which is resolved now. */
-	function willHaveSeen(passed: Passed): void {
-		queueMicrotask(() => {
-			seen = passed;
-		});
-	}
-
-	function findPassed({ matches }: Pattern, where: (event: BusEvent) => boolean): Passed | undefined {
-		let passed = seen?.next;
-		while (passed?.event !== undefined && !(matches(passed.event.type) && where(passed.event))) {
-			passed = passed.next;
-		}
-		return passed;
-	}
+	const passed = new PassedEvents((take) =>
+		// Ahead of those who wait, so that an event they take is among them.
+		tap(readPattern("**", "waitFor()"), { take }, Number.POSITIVE_INFINITY),
+	);
 
 	return {
 		waitFor(text, options = {}) {
@@ -95,13 +49,10 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 			checkSignal("signal", signal);
 			checkDelayMs("timeoutMs", timeoutMs);
 			const pattern = readPattern(text, "waitFor()");
+			const isWanted = (event: BusEvent): boolean => checkSynchronous("where", where(event));
 			return new Promise((resolve, reject) => {
 				if (signal?.aborted === true) throw signal.reason;
-				const passed = findPassed(pattern, where);
-				if (passed !== undefined) {
-					willHaveSeen(passed);
-					return resolve(passed.event as BusEvent);
-				}
+				if (passed.find((event) => pattern.matches(event.type) && isWanted(event), resolve)) return;
 				const end = (): void => {
 					unsubscribe();
 					stopListening?.();
@@ -114,15 +65,14 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 				};
 				const take = (event: BusEvent): void => {
 					try {
-						if (!where(event)) return;
+						if (!isWanted(event)) return;
 					} catch (error) {
 						return fail(error);
 					}
 					// `where` is the user's code, which may have ended this wait.
 					if (!open.has(fail)) return;
 					end();
-					willHaveSeen(record());
-					resolve(event);
+					passed.endWait(() => resolve(event));
 				};
 				const unsubscribe = tap(pattern, { take });
 				open.add(fail);
@@ -134,7 +84,7 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 			});
 		},
 		close() {
-			forget();
+			passed.forget();
 			const reason = new CallhookError("ERR_CALLHOOK_CLOSED", "The bus is closed", { what: "bus" });
 			for (const fail of open) fail(reason);
 		},
