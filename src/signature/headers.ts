@@ -5,5 +5,5 @@ export const webhookTimestampHeader = "webhook-timestamp";
 /** The signatures of this attempt: `version,base64` entries, separated by spaces. */
 export const webhookSignatureHeader = "webhook-signature";
 
-/** The version tag of HMAC-SHA256 signatures. */
-export const hmacVersion = "v1";
+/** The tags of signatures: `v1` is HMAC-SHA256, `v1a` is Ed25519. */
+export type SignatureVersion = "v1" | "v1a";

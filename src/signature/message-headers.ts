@@ -1,8 +1,13 @@
 import { CallhookError } from "../errors.ts";
+import { decodeBase64 } from "../internal/base64.ts";
 import { isMessageId } from "../internal/message-id.ts";
 import { invalidOption } from "../internal/options.ts";
-import { decodeBase64 } from "./base64.ts";
-import { hmacVersion, webhookIdHeader, webhookSignatureHeader, webhookTimestampHeader } from "./headers.ts";
+import {
+	type SignatureVersion,
+	webhookIdHeader,
+	webhookSignatureHeader,
+	webhookTimestampHeader,
+} from "./headers.ts";
 
 /** Request headers: a `Headers` object, or a plain one in which names may have any case. */
 export type WebhookHeaders = Headers | Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -12,16 +17,22 @@ export interface MessageHeaders {
 	readonly id: string;
 	/** As sent, since these very characters are signed. */
 	readonly timestamp: string;
-	/** The `v1` signatures, decoded. */
-	readonly candidates: readonly Uint8Array<ArrayBuffer>[];
+	/** The well-formed signatures of each version, decoded. */
+	readonly candidates: Candidates;
 }
+
+export type Candidates = Readonly<Record<SignatureVersion, readonly Uint8Array<ArrayBuffer>[]>>;
 
 // Twelve digits last until the year 33658; thirteen are milliseconds.
 const timestampPattern = /^\d{1,12}$/;
-// Exactly 32 bytes: the last character has two bits to spare, which must be zero, so one signature has one spelling.
-const signaturePattern = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
-// A sender in the middle of rotations lists a handful; the bound is what a forger may make us compare.
-const maxCandidates = 32;
+
+// Exactly 32 and 64 bytes: the last character has bits to spare, which must be zero, so one signature has one spelling.
+const hmacPattern = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+const ed25519Pattern = /^[A-Za-z0-9+/]{85}[AQgw]==$/;
+// A sender in the middle of rotations lists a handful, and one that is known lists up to 11; the bounds are what a forger
+// may make us compare. An HMAC is hashed once for all of them, but each Ed25519 signature hashes the whole body again.
+const maxHmacs = 32;
+const maxEd25519 = 12;
 
 /** Reads and judges the three headers. Throws ERR_CALLHOOK_SIGNATURE_HEADER or ERR_CALLHOOK_SIGNATURE_TIMESTAMP. */
 export function readMessageHeaders(headers: WebhookHeaders): MessageHeaders {
@@ -41,16 +52,28 @@ export function readMessageHeaders(headers: WebhookHeaders): MessageHeaders {
 			{ received: timestamp.slice(0, 32) },
 		);
 	}
-	return { id, timestamp, candidates: readCandidates(signatures) };
+	const entries = signatures.split(" ");
+	return {
+		id,
+		timestamp,
+		candidates: {
+			v1: readCandidates(entries, "v1,", hmacPattern, maxHmacs),
+			v1a: readCandidates(entries, "v1a,", ed25519Pattern, maxEd25519),
+		},
+	};
 }
 
-function readCandidates(signatures: string): Uint8Array<ArrayBuffer>[] {
-	return signatures
-		.split(" ")
-		.filter((entry) => entry.startsWith(`${hmacVersion},`))
-		.map((entry) => entry.slice(hmacVersion.length + 1))
-		.filter((signature) => signaturePattern.test(signature))
-		.slice(0, maxCandidates)
+function readCandidates(
+	entries: readonly string[],
+	tag: `${SignatureVersion},`,
+	pattern: RegExp,
+	max: number,
+): Uint8Array<ArrayBuffer>[] {
+	return entries
+		.filter((entry) => entry.startsWith(tag))
+		.map((entry) => entry.slice(tag.length))
+		.filter((signature) => pattern.test(signature))
+		.slice(0, max)
 		.map(decodeBase64);
 }
 

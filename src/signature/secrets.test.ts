@@ -1,13 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type CallhookError, isCallhookError } from "../errors.ts";
-import { generateSecret, parseSecret } from "./secrets.ts";
+import { parsePublicKey, parseSecret } from "./secrets.ts";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
 
-function refusal(secret: unknown): CallhookError<"ERR_CALLHOOK_INVALID_SECRET"> {
+type Refusal = CallhookError<"ERR_CALLHOOK_INVALID_SECRET">;
+
+function refusal(secret: unknown, parse: (text: string) => Uint8Array = parseSecret): Refusal {
 	try {
-		parseSecret(secret as string);
+		parse(secret as string);
 	} catch (error) {
 		if (isCallhookError(error, "ERR_CALLHOOK_INVALID_SECRET")) return error;
 		throw error;
@@ -53,9 +55,17 @@ describe("parseSecret()", () => {
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw====",
 		"WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		"whsec_whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-		"whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==",
 	])("refuses %j", (secret) => {
 		refusal(secret);
+	});
+
+	test("says what the other half of a key pair is, and which half receivers take", () => {
+		const pair = "6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+		expect(refusal(`whsk_${pair}`).details.reason).toMatch(/whsk_.*private half.*public half, whpk_/);
+		expect(refusal(`whsk_${pair}`).message).not.toContain(pair.slice(0, 8));
+		expect(refusal("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=").details.reason).toMatch(
+			/public half/,
+		);
 	});
 
 	test("never puts the secret into the error", () => {
@@ -71,13 +81,21 @@ describe("parseSecret()", () => {
 	});
 });
 
-describe("generateSecret()", () => {
-	test("makes 32 bytes behind the prefix, different every time", () => {
-		const secrets = Array.from({ length: 100 }, generateSecret);
-		expect(new Set(secrets).size).toBe(100);
-		for (const secret of secrets) {
-			expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
-			expect(parseSecret(secret)).toHaveLength(32);
-		}
+describe("parsePublicKey()", () => {
+	const encoded = "1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+
+	test("reads 32 bytes, padded or not", () => {
+		expect(parsePublicKey(`whpk_${encoded}`)).toEqual(bytes(encoded));
+		expect(parsePublicKey(`whpk_${encoded.slice(0, -1)}`)).toEqual(bytes(encoded));
+	});
+
+	test.each([
+		["nothing", "whpk_"],
+		["31 bytes", `whpk_${Buffer.alloc(31, 7).toString("base64")}`],
+		["33 bytes", `whpk_${Buffer.alloc(33, 7).toString("base64")}`],
+		["the URL alphabet", `whpk_${encoded.replace("1", "-")}`],
+		["the prefix of a shared secret", `whsec_${encoded}`],
+	])("refuses %s", (_, text) => {
+		refusal(text, parsePublicKey);
 	});
 });

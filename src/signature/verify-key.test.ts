@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { generateSecret } from "./secrets.ts";
+import { generateSecret } from "./signing-secrets.ts";
 import { importVerifyKey } from "./verify-key.ts";
 
 test("importVerifyKey() - imports a secret once, and forgets the oldest of too many", () => {

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { CallhookErrorCode } from "../errors.ts";
-import { generateSecret } from "./secrets.ts";
-import { createSigner } from "./sign.ts";
+import { createMessageSigner, type SigningKey } from "./sign.ts";
+import { generateSecret } from "./signing-secrets.ts";
 import { createVerifier, type VerifyWebhookOptions, verifyWebhook, type WebhookMessage } from "./verify.ts";
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -26,12 +26,17 @@ async function refused(code: CallhookErrorCode, changes: Partial<VerifyWebhookOp
 	await expect(verify(changes)).rejects.toMatchObject({ code });
 }
 
-/** The headers of a message whose signature is right, whatever its id, timestamp and body. */
-function signed(id: string, seconds: string, body: string | Uint8Array): Record<string, string> {
-	const bytes = typeof body === "string" ? encode(body) : body;
+/** The headers of a message whose signatures are right, whatever its id, timestamp and body. */
+function signed(
+	id: string,
+	seconds: string,
+	body: string | Uint8Array,
+	keys: readonly SigningKey[] = [{ scheme: "v1", secret }],
+): Record<string, string> {
 	// The signer puts the timestamp into a template, so a string shows what a sloppy sender would sign.
-	const signature = createSigner(secret).sign(id, seconds as unknown as number, bytes);
-	return { "webhook-id": id, "webhook-timestamp": seconds, "webhook-signature": signature };
+	const timestampSeconds = seconds as unknown as number;
+	const bytes = typeof body === "string" ? encode(body) : body;
+	return createMessageSigner(keys).sign({ id, type: "a", timestampSeconds, body: bytes });
 }
 
 describe("verifyWebhook() - accepts", () => {
@@ -74,8 +79,8 @@ describe("verifyWebhook() - accepts", () => {
 		const others = [generateSecret(), generateSecret()];
 		await verify({ secrets: [...others, secret] });
 		await verify({ secrets: [secret.slice("whsec_".length), ...others] });
-		const list = others.map((other) => createSigner(other).sign("msg_1", timestamp, encode(text)));
-		const given = { ...headers, "webhook-id": "msg_1", "webhook-signature": list.join(" ") };
+		const keys = others.map((other): SigningKey => ({ scheme: "v1", secret: other }));
+		const given = signed("msg_1", String(timestamp), text, keys);
 		await verify({ secrets: others[1] as string, headers: given });
 		await refused("ERR_CALLHOOK_SIGNATURE_MISMATCH", { headers: given });
 	});
@@ -245,12 +250,10 @@ describe("verifyWebhook() - properties", () => {
 
 	test("npm standardwebhooks accepts what we sign, and we accept what it signs", async () => {
 		const oracle = new Webhook(secret);
-		const signer = createSigner(secret);
 		await fc.assert(
 			fc.asyncProperty(fc.json(), fc.stringMatching(/^[A-Za-z0-9_-]{1,40}$/), async (body, id) => {
 				const given = { "webhook-id": id, "webhook-timestamp": String(timestamp) };
-				const ours = { ...given, "webhook-signature": signer.sign(id, timestamp, encode(body)) };
-				expect(oracle.verify(body, ours)).toEqual(JSON.parse(body));
+				expect(oracle.verify(body, signed(id, String(timestamp), body))).toEqual(JSON.parse(body));
 				const theirs = { ...given, "webhook-signature": oracle.sign(id, new Date(timestamp * 1_000), body) };
 				expect((await verifyWebhook({ body, headers: theirs, secrets: secret })).body).toEqual(encode(body));
 			}),

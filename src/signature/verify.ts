@@ -1,12 +1,18 @@
 import { CallhookError } from "../errors.ts";
 import { checkFunction, checkNumber, checkOptions, describe } from "../internal/options.ts";
-import { type MessageHeaders, readMessageHeaders, type WebhookHeaders } from "./message-headers.ts";
+import type { SignatureVersion } from "./headers.ts";
+import { type Candidates, readMessageHeaders, type WebhookHeaders } from "./message-headers.ts";
 import { invalidSecret } from "./secrets.ts";
-import { importVerifyKey } from "./verify-key.ts";
+import { importVerifyKey, type VerifyKey } from "./verify-key.ts";
+
+export { invalidSecret };
 
 /** What a verifier needs to know beforehand. */
 export interface VerifierOptions {
-	/** One secret, or several while one replaces another: a message signed with any of them passes. */
+	/**
+	 * One secret (`whsec_…`) or public key (`whpk_…`), or several while one replaces another: a message signed with any of
+	 * them passes.
+	 */
 	readonly secrets: string | readonly string[];
 	/** How old, or how far ahead, a message may be; exactly as much still passes. Default: 300. */
 	readonly toleranceSeconds?: number | undefined;
@@ -35,14 +41,16 @@ export interface WebhookMessage {
 export type Verifier = (body: string | Uint8Array, headers: WebhookHeaders) => Promise<WebhookMessage>;
 
 /**
- * Verifies one message signed with Standard Webhooks `v1` (standardwebhooks.com, 1.0.0): HMAC-SHA256 over the raw
- * bytes of `id.timestamp.body`, in constant time.
+ * Verifies one message signed as Standard Webhooks (standardwebhooks.com, 1.0.0) says, over the raw bytes of
+ * `id.timestamp.body` and in constant time: `v1`, HMAC-SHA256 with a shared secret, or `v1a`, Ed25519 with the sender's
+ * public key. A key verifies signatures of its own version only.
  *
  * Rejects with ERR_CALLHOOK_SIGNATURE_HEADER when one of the three headers is missing, empty, repeated or malformed,
  * ERR_CALLHOOK_SIGNATURE_TIMESTAMP when the timestamp is not a whole number, ERR_CALLHOOK_SIGNATURE_EXPIRED or
  * ERR_CALLHOOK_SIGNATURE_NOT_YET_VALID outside the tolerance, ERR_CALLHOOK_SIGNATURE_MISMATCH when no signature is
  * genuine; and for the program's own mistakes with ERR_CALLHOOK_INVALID_SECRET, ERR_CALLHOOK_INVALID_OPTION, or
- * ERR_CALLHOOK_INVALID_BODY when the body is not raw.
+ * ERR_CALLHOOK_INVALID_BODY when the body is not raw. The private half of a key pair (`whsk_…`) is no secret for a
+ * receiver: ERR_CALLHOOK_INVALID_SECRET.
  *
  * A message can be sent again within the tolerance: drop ids you have seen.
  *
@@ -63,7 +71,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
 	checkNumber("toleranceSeconds", toleranceSeconds, { min: 0, integer: false });
 	checkFunction("now", now);
 	const keys = (Array.isArray(secrets) ? secrets : [secrets]).map(importVerifyKey);
-	if (keys.length === 0) throw invalidSecret("none was given");
+	if (keys.length === 0) throw invalidSecret("given", "there is none");
 
 	return async (body, headers) => {
 		const message = readMessageHeaders(headers);
@@ -73,16 +81,17 @@ export function createVerifier(options: VerifierOptions): Verifier {
 		const prefix = new TextEncoder().encode(`${message.id}.${message.timestamp}.`);
 		const signed = concat(prefix, rawBytes(body));
 		for (const key of keys) {
-			if (await isSignedWith(await key, signed, message.candidates)) {
+			if (await isSignedWith(key, signed, message.candidates)) {
 				return { id: message.id, timestamp, body: signed.subarray(prefix.length) };
 			}
 		}
-		throw mismatch(message.candidates.length);
+		throw mismatch(new Set(keys.map(({ version }) => version)), message.candidates);
 	};
 }
 
-// The comparisons are negated so that a clock which answers NaN refuses instead of accepting.
-function checkAge(ageSeconds: number, toleranceSeconds: number): void {
+/** Throws ERR_CALLHOOK_SIGNATURE_EXPIRED or ERR_CALLHOOK_SIGNATURE_NOT_YET_VALID outside the tolerance. */
+export function checkAge(ageSeconds: number, toleranceSeconds: number): void {
+	// The comparisons are negated so that a clock which answers NaN refuses instead of accepting.
 	if (!(ageSeconds <= toleranceSeconds)) {
 		throw new CallhookError(
 			"ERR_CALLHOOK_SIGNATURE_EXPIRED",
@@ -100,9 +109,29 @@ function checkAge(ageSeconds: number, toleranceSeconds: number): void {
 }
 
 async function isSignedWith(
+	{ version, key }: VerifyKey,
+	signed: Uint8Array<ArrayBuffer>,
+	candidates: Candidates,
+): Promise<boolean> {
+	const isSigned = version === "v1" ? isSignedWithSecret : isSignedWithPair;
+	return isSigned(await key, signed, candidates[version]);
+}
+
+async function isSignedWithPair(
 	key: CryptoKey,
 	signed: Uint8Array<ArrayBuffer>,
-	candidates: MessageHeaders["candidates"],
+	candidates: Candidates["v1a"],
+): Promise<boolean> {
+	for (const candidate of candidates) {
+		if (await crypto.subtle.verify("Ed25519", key, candidate, signed)) return true;
+	}
+	return false;
+}
+
+async function isSignedWithSecret(
+	key: CryptoKey,
+	signed: Uint8Array<ArrayBuffer>,
+	candidates: Candidates["v1"],
 ): Promise<boolean> {
 	const [first, second] = candidates;
 	if (first === undefined) return false;
@@ -132,10 +161,11 @@ function concat(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
 	return bytes;
 }
 
-function mismatch(candidates: number): CallhookError {
+function mismatch(versions: ReadonlySet<SignatureVersion>, given: Candidates): CallhookError {
+	const candidates = [...versions].reduce((sum, version) => sum + given[version].length, 0);
 	const message =
 		candidates === 0
-			? "The message carries no well-formed v1 signature"
+			? `The message carries no well-formed ${[...versions].join(" or ")} signature`
 			: `None of ${candidates} signatures is genuine: another secret, or a body that was changed on the way`;
 	return new CallhookError("ERR_CALLHOOK_SIGNATURE_MISMATCH", message, { candidates });
 }

@@ -1,6 +1,10 @@
 import { lookup as systemLookup } from "node:dns/promises";
+import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
+import { literalHosts, words } from "../../test/support/hosts.ts";
+import { ipv6Carrying, refusedIpv4 } from "../../test/support/ipv4-carriers.ts";
 import { type CallhookError, isCallhookError } from "../errors.ts";
+import { createDeferred } from "../internal/deferred.ts";
 import { type AddressGuardOptions, createAddressGuard, type ResolvedAddress } from "./address-guard.ts";
 
 // No test asks a real resolver.
@@ -33,91 +37,7 @@ async function refusalOf(url: string, options: AddressGuardOptions): Promise<Cal
 	throw new Error("expected a refusal", { cause: error });
 }
 
-/** The words of a text, for tables too long for one string to a line. */
-function words(text: string): string[] {
-	return text.trim().split(/\s+/);
-}
-
-/** Every host, as somebody may write it in a URL, with its verdict. None of them needs a lookup. */
-const literals: Readonly<Record<string, readonly string[]>> = {
-	loopback: [
-		...words(`
-			127.0.0.1 127.0.0.0 127.255.255.255 127.1 127.0.1 127.0.0.1. 127.1. 2130706433 0x7f000001 0x7F.0.0.1
-			0x7f.1 0x7f.0x0.0x0.0x1 0X7F000001 017700000001 0177.0.0.1 0177.0.0.01 00000177.1 0177.0x0.1
-			127.0.0.0x1 127.000.000.001 127.0.0.01 2130706433. %31%32%37.0.0.1 127%2E0%2E0%2E1 １２７．０．０．１
-			１２７.０.０.１ 127。0。0。1 127｡0｡0｡1 ①②⑦.⓪.⓪.① ①②⑦.① ②①③⓪⑦⓪⑥④③③ 𝟏𝟐𝟕.𝟎.𝟎.𝟏 𝟙𝟚𝟟.𝟘.𝟘.𝟙 ¹²⁷.⁰.⁰.¹ ₁₂₇.₀.₀.₁
-			0ｘ7f.1 0x7f。1 12\u00ad7.0.0.1 127.0.0\u200b.1 [::1] [0:0:0:0:0:0:0:1]
-			[0000:0000:0000:0000:0000:0000:0000:0001] [::0:1] [0::1] [::0.0.0.1]
-		`),
-		...["1\n27.0.0.1", "127.0.0.1\t"],
-	],
-	unspecified: words(`
-		0 0.0 0.0.0.0 0x0 0x 00 0000.0 0.0.0.0. ０ ⓪ 0.1.2.3 0.255.255.255 [::] [0::] [::0] [0:0:0:0:0:0:0:0]
-		[::0.0.0.0]
-	`),
-	private: words(`
-		10.0.0.0 10.255.255.255 10.1 167772161 0xa.1 012.0.0.1 ①⓪.① 172.16.0.0 172.16.1 172.31.255.255
-		0xac100001 192.168.0.0 192.168.255.255 192.168.1 3232235777 0300.0250.1 [fc00::] [fd00::1] [fdff::1]
-		[fd00:ec2::254] [fd20:ce::254] [FD00::A] [fec0::1] [feff::1]
-	`),
-	"carrier-nat": words(`
-		100.64.0.0 100.127.255.255 100.100.100.200 100.64.1 0x64400001
-	`),
-	"link-local": words(`
-		169.254.0.0 169.254.169.254 169.254.169.253 169.254.170.2 169.254.255.255 2852039166 0xa9fea9fe
-		0xA9.0xFE.0xA9.0xFE 0251.0376.0251.0376 169.254.43518 １６９.２５４.１６９.２５４ [fe80::] [fe80::1] [febf::1]
-		[FE80::A9FE:A9FE]
-	`),
-	multicast: words(`
-		224.0.0.1 239.255.255.255 224.1 [ff00::] [ff02::1] [ff0e::1]
-	`),
-	documentation: words(`
-		192.0.2.0 192.0.2.255 198.51.100.0 198.51.100.255 203.0.113.0 203.0.113.255 [2001:db8::]
-		[2001:db8:ffff::1] [3fff::] [3fff:fff::1]
-	`),
-	benchmarking: words(`
-		198.18.0.0 198.19.255.255 [2001:2::1]
-	`),
-	"cloud-platform": words(`
-		168.63.129.16 2822734096 0xa83f8110 168.63.33040 １６８.63.129.16
-	`),
-	reserved: words(`
-		192.0.0.0 192.0.0.192 192.0.0.255 192.31.196.1 192.52.193.1 192.88.99.1 192.175.48.1 240.0.0.0
-		255.255.255.255 4294967295 0xffffffff 037777777777 [100::1] [100:0:0:1::1] [2001:1::1]
-		[2001:4:112::1] [2001:10::1] [2001:20::1] [2001:1ff::1] [2620:4f:8000::1] [200::1] [1fff::1]
-		[4000::1] [5f00::1] [8000::1] [e000::1] [fe00::1]
-	`),
-	"ipv4-in-ipv6": words(`
-		[::ffff:127.0.0.1] [::ffff:7f00:1] [::FFFF:7F00:0001] [0:0:0:0:0:ffff:127.0.0.1] [::ffff:0.0.0.0]
-		[::ffff:10.0.0.1] [::ffff:169.254.169.254] [::ffff:a9fe:a9fe] [::ffff:8.8.8.8] [::ffff:0:127.0.0.1]
-		[::127.0.0.1] [::7f00:1] [0:0:0:0:0:0:127.0.0.1] [::10.0.0.1] [::a9fe:a9fe] [::8.8.8.8]
-		[64:ff9b::127.0.0.1] [64:ff9b::7f00:1] [64:ff9b::8.8.8.8] [0064:ff9b::a00:1] [64:ff9b:1::10.0.0.1]
-		[2002:7f00:1::] [2002:a9fe:a9fe::1] [2002:808:808::1] [2001:0:7f00:1::] [2001::1]
-		[2001:0:4136:e378:8000:63bf:80ff:fffe] [2a00:1450::5efe:127.0.0.1] [2a00:1450::200:5efe:10.0.0.1]
-		[::5efe:7f00:1] [fe80::5efe:192.168.0.1]
-	`),
-	"invalid-url": [
-		...words(`
-			256.1.1.1 1.2.3.4.5 4294967296 0x100000000 127.0.0.256 08.8.8.8 [::1 ::1 [::1]] [127.0.0.1] [::1].
-			[fe80::1%25eth0] [fe80::1%eth0] [fe80::1%1] [::ffff:127.1] [::ffff:0x7f.1] [1::2::3]
-			[1:2:3:4:5:6:7:8:9] [::12345] [::g] a%00b a<b a^b a|b host:65536 host:http host:-1
-		`),
-		...["", " ", "exa mple"],
-	],
-	localhost: words(`
-		localhost LOCALHOST LocalHost. localhost. app.localhost a.b.localhost a.localhost. ｌｏｃａｌｈｏｓｔ
-		loc\u00adalhost %6cocalhost ⓛocalhost localhost。 app。localhost .localhost
-	`),
-	passes: words(`
-		8.8.8.8 1.1.1.1 8.8.8.8. 134744072 0x08080808 010.8.8.8 0x8.8.2056 ８.８.８.８ ⑧.⑧.⑧.⑧ 9.255.255.255
-		11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 168.63.129.15 168.63.129.17
-		169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.167.255.255 192.169.0.0 198.17.255.255
-		198.20.0.0 223.255.255.255 1.0.0.0 [2000::] [2606:4700:4700::1111] [2606:4700:4700:0:0:0:0:1111]
-		[2606:4700::8.8.8.8] [2001:200::] [2001:db7::1] [2001:db9::1] [2003::1] [2620:4f:8001::]
-		[3fff:1000::] [2a00:1450:4001::200e]
-	`),
-};
-const rows = Object.entries(literals).flatMap(([expected, hosts]) =>
+const rows = Object.entries(literalHosts).flatMap(([expected, hosts]) =>
 	hosts.map((host) => [host, expected] as const),
 );
 
@@ -184,6 +104,29 @@ describe("check() - names", () => {
 			code: "ERR_CALLHOOK_URL_REFUSED",
 			details: { host: "hook.example", reason: "loopback" },
 		});
+	});
+
+	it("waits for a slow answer, and judges it", async () => {
+		const answer = createDeferred<ResolvedAddress[]>();
+		const slow = verdict("https://hook.example/", { lookup: () => answer.promise });
+		answer.resolve([{ address: "10.0.0.1", family: 4 }]);
+		expect(await slow).toBe("private");
+	});
+
+	it("lets no IPv6 form pass that carries a refused IPv4 address, in a URL or as an answer", async () => {
+		await fc.assert(
+			fc.asyncProperty(refusedIpv4.chain(ipv6Carrying), async (address) => {
+				expect(await verdict(`https://[${address}]/`), address).not.toBe("passes");
+				for (const answers of [[address], ["93.184.215.14", address], [address, "2606:4700::1"]]) {
+					const lookup = answering({ "hook.example": answers });
+					expect(await verdict("https://hook.example/", { lookup }), address).not.toBe("passes");
+				}
+				// An entry for the IPv4 address permits none of its forms either.
+				const allow = ["0.0.0.0/0"];
+				expect(await verdict(`https://[${address}]/`, { allow }), address).not.toBe("passes");
+			}),
+			{ numRuns: 1_000 },
+		);
 	});
 
 	it("asks the system's resolver by default, for every answer in its own order", async () => {
@@ -433,7 +376,7 @@ describe("createAddressGuard() - options", () => {
 
 	it("says what is wrong with an entry", () => {
 		expect(() => createAddressGuard({ allow: ["10/8"] })).toThrow(
-			'Option "allow[0]" must be like "10.0.0.0/8", "10.0.0.0/8:443", "[fd00::/8]:443" or one address, but got "10/8"',
+			'Option "allow[0]" must be like "10.0.0.0/8", "10.0.0.0/8:443", "[fd00::/8]:443" or one address, not a host name, but got "10/8"',
 		);
 		expect(() => createAddressGuard({ allow: ["10.0.0.1:22"] })).toThrow(
 			'Option "allow[0]" must be on a port from 1 to 65535 that is not on the Fetch bad-port list, but got "10.0.0.1:22"',

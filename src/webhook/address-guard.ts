@@ -83,8 +83,7 @@ type RefusalReason =
  * A URL may be called when it is on `https:`, has no user name or password, has no port on the Fetch bad-port
  * list, and when every address of its host is public or matches an `allow` entry; one bad address refuses all.
  * `localhost` and the names under it mean this machine, whatever a resolver says: they need an `allow` entry for
- * every address they resolve to, so without `allow` they are refused unresolved. A proxy resolves names by itself,
- * out of this guard's sight.
+ * every address they resolve to, so without `allow` they are refused unresolved.
  *
  * @throws `ERR_CALLHOOK_INVALID_OPTION`
  *
@@ -95,6 +94,14 @@ type RefusalReason =
  * ```
  */
 export function createAddressGuard(options: AddressGuardOptions = {}): AddressGuard {
+	return createGuard(options, false);
+}
+
+/**
+ * @internal The guard of connections that are made directly, or by a proxy: that resolves names by itself, so they are not
+ * resolved here, and those under `localhost`, which would mean the proxy's machine, are refused.
+ */
+export function createGuard(options: AddressGuardOptions, isProxied: boolean): AddressGuard {
 	checkOptions("options", options, ["allow", "allowHttp", "lookup"]);
 	checkFunction("lookup", options.lookup);
 	const { allow = [], allowHttp = false } = options;
@@ -121,7 +128,7 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
 		const port = portText === "" ? defaultPorts[protocol] : Number(portText);
 		if (badPorts.has(port)) throw refusal(hostname, "port");
 		const isLocalName = /(?:^|\.)localhost\.?$/.test(hostname);
-		if (isLocalName && allowed.length === 0) throw refusal(hostname, "localhost");
+		if (isLocalName && (isProxied || allowed.length === 0)) throw refusal(hostname, "localhost");
 
 		const vet = (address: string): void => {
 			if (isAllowed(address, port)) return;
@@ -147,7 +154,8 @@ export function createAddressGuard(options: AddressGuardOptions = {}): AddressGu
 
 	return {
 		check: async (url) => {
-			await inspect(url).resolve();
+			const host = inspect(url);
+			if (!isProxied) await host.resolve();
 		},
 		inspect,
 	};
@@ -197,7 +205,7 @@ function parseAllowEntry(entry: unknown, index: number): AllowEntry {
 	if (range === undefined) {
 		throw invalidOption(
 			option,
-			'like "10.0.0.0/8", "10.0.0.0/8:443", "[fd00::/8]:443" or one address',
+			'like "10.0.0.0/8", "10.0.0.0/8:443", "[fd00::/8]:443" or one address, not a host name',
 			entry,
 		);
 	}

@@ -30,6 +30,27 @@ describe("stop() - waits", () => {
 		expect(await statesOf(setup)).toEqual(["delivered", "waiting"]);
 	});
 
+	test("not for ever for a store that does not answer while an endpoint is disabled", async () => {
+		const { bus, bridge, clock, receiver, store, endpoint, errors } = await setupBridge();
+		await endpoint();
+		bus.emit("order.paid", {});
+		const asked = createDeferred<void>();
+		vi.spyOn(store.endpoints, "put").mockImplementation(() => {
+			asked.resolve();
+			return new Promise(() => undefined);
+		});
+		(await receiver.webhooks.next()).answer(410);
+		await asked.promise;
+		const stopping = watch(bridge.stop({ timeoutMs: 1_000 }));
+		// What the attempts may take, then what the store may, for them and for the endpoints.
+		await clock.advance(1_000 + 5_000 + 5_000);
+		await stopping.promise;
+		expect(errors.splice(0).map(String)).toEqual([
+			expect.stringContaining("The store did not answer for 5000 ms"),
+			expect.stringContaining("The store did not answer for 5000 ms"),
+		]);
+	});
+
 	test("ten seconds where nothing is said", async () => {
 		const { bus, bridge, clock, receiver, endpoint } = await setupBridge({ options: { timeoutMs: 60_000 } });
 		await endpoint();
@@ -116,8 +137,8 @@ describe("stop() - gives back", () => {
 		const answered = createDeferred<void>();
 		const asked = createDeferred<void>();
 		const claim = store.claim.bind(store);
-		vi.spyOn(store, "claim").mockImplementation(async (request) => {
-			const claims = await claim(request);
+		vi.spyOn(store, "claim").mockImplementation(async (...args) => {
+			const claims = await claim(...args);
 			if (claims.some(({ group }) => group === "webhooks")) {
 				asked.resolve();
 				await answered.promise;

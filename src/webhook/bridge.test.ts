@@ -175,7 +175,7 @@ describe("forward", () => {
 		expect((await store.query({}, {})).items.map(({ type }) => type)).toEqual(["order.paid"]);
 	});
 
-	test("holds for what an earlier process left in the store", async () => {
+	test("holds for what an earlier process left in the store, which is a newer one's for an hour", async () => {
 		const clock = fakeClock();
 		const earlier = await setupBridge({
 			clock,
@@ -190,14 +190,16 @@ describe("forward", () => {
 		await clock.advance(5_000);
 		later.bus.emit("user.created", {});
 		await later.delivered.next();
+		const left = async () => (await later.bridge.deliveries.list({ type: "order.paid" })).items;
+		// As if it had not been claimed.
+		expect(await left()).toMatchObject([{ state: "waiting", attempts: [{ status: 503 }] }]);
+		await clock.advance(3_600_000);
 		await later.bridge.idle();
 		expect(receiver.webhooks.items.map(({ message }) => message.type)).toEqual([
 			"order.paid",
 			"user.created",
 		]);
-		expect((await later.bridge.deliveries.list({ type: "order.paid" })).items).toMatchObject([
-			{ state: "cancelled" },
-		]);
+		expect(await left()).toMatchObject([{ state: "cancelled", attempts: [{ status: 503 }] }]);
 	});
 });
 
@@ -307,7 +309,9 @@ describe("retries", () => {
 		for (const webhook of webhooks)
 			expect(webhook.headers["webhook-signature"]).toBe(signatureOf(secret, webhook));
 		expect(new Set(webhooks.map(({ headers }) => headers["webhook-signature"])).size).toBe(3);
-		const attempt = { durationMs: expect.any(Number), outcome: "failed", status: 503, responseBody: "" };
+		const headers = { requestHeaders: expect.any(Object), responseHeaders: expect.any(Object) };
+		const response = { status: 503, ...headers, responseBody: "" };
+		const attempt = { durationMs: expect.any(Number), outcome: "failed", ...response };
 		const startedAt = (seconds: number) => new Date(startMs + seconds * 1_000).toISOString();
 		expect((await bridge.deliveries.list()).items).toStrictEqual([
 			{
@@ -316,6 +320,8 @@ describe("retries", () => {
 				endpointId,
 				type: "order.paid",
 				state: "dead",
+				addedAt: startedAt(0),
+				endedAt: startedAt(305),
 				attempts: [
 					{ ...attempt, number: 1, startedAt: startedAt(0) },
 					{ ...attempt, number: 2, startedAt: startedAt(5) },

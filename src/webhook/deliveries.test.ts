@@ -1,9 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { claim as claimOf } from "../../test/support/claim-requests.ts";
 import { optionOf, rejectionOf } from "../../test/support/thrown.ts";
 import type { AttemptRecord, Claim, DeliveryState, SettleTo } from "../outbox/ports.ts";
 import { memoryStore } from "../stores/memory/index.ts";
 import { fakeClock } from "../testing/index.ts";
 import { createDeliveries, type Delivery, type DeliveryQuery } from "./deliveries.ts";
+import { createEndpointDirectory } from "./endpoint-directory.ts";
+import { createRouter } from "./router.ts";
+import { createSecretBox } from "./secret-box.ts";
 
 const group = "webhooks";
 const startMs = Date.parse("2026-01-02T00:00:00.000Z");
@@ -20,7 +24,16 @@ const failed: AttemptRecord = {
 function setup() {
 	const clock = fakeClock({ now: startMs });
 	const store = memoryStore({ clock });
-	const { list, get } = createDeliveries(store, group);
+	const router = createRouter(() => [], group);
+	const directory = createEndpointDirectory({
+		...{ records: store.endpoints, clock, box: createSecretBox(undefined) },
+		...{ onChange: () => undefined, onRoutes: () => undefined, lacks: () => undefined },
+		report: () => undefined,
+	});
+	const { list, get } = createDeliveries({
+		...{ store, group, directory, router },
+		...{ forwards: () => true, recall: () => undefined },
+	});
 	let events = 0;
 
 	async function add({ type = "order.paid", targets = ["ep_a"], delayMs = 0, inGroup = group } = {}) {
@@ -41,13 +54,7 @@ function setup() {
 	}
 
 	async function claim(): Promise<readonly Claim[]> {
-		return store.claim({
-			groups: [group],
-			limit: 100,
-			limitPerTarget: 100,
-			capacity: new Map(),
-			leaseMs: 60_000,
-		});
+		return claimOf(store, { groups: [group] });
 	}
 
 	async function settleAll(to: SettleTo, attempt = failed): Promise<void> {
@@ -89,11 +96,16 @@ describe("deliveries.list()", () => {
 		const { list, add, settleAll } = setup();
 		const eventId = await add();
 		const shown = { id: expect.stringMatching(/^dlv_/), eventId, endpointId: "ep_a", type: "order.paid" };
-		const nextAttemptAt = "2026-01-02T00:00:01.000Z";
-		expect((await list()).items).toStrictEqual([{ ...shown, state: "pending", attempts: [], nextAttemptAt }]);
+		const addedAt = "2026-01-02T00:00:01.000Z";
+		expect((await list()).items).toStrictEqual([
+			{ ...shown, state: "pending", attempts: [], addedAt, nextAttemptAt: addedAt },
+		]);
 		await settleAll({ state: "waiting", retryInMs: 5_000 });
 		expect((await list()).items).toStrictEqual([
-			{ ...shown, state: "waiting", attempts: [failed], nextAttemptAt: "2026-01-02T00:00:06.000Z" },
+			{
+				...shown,
+				...{ state: "waiting", attempts: [failed], addedAt, nextAttemptAt: "2026-01-02T00:00:06.000Z" },
+			},
 		]);
 	});
 

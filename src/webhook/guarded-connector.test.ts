@@ -231,6 +231,16 @@ describe("createGuardedConnector() - what is connected to", () => {
 });
 
 describe("createGuardedConnector() - failures that are no refusals", () => {
+	it("makes no connection once its signal has fired", async () => {
+		const listener = await listen(hostEcho());
+		const guard = createAddressGuard({ allowHttp: true, allow: ["127.0.0.1"] });
+		const connect = createGuardedConnector(guard, { connectTimeoutMs: 5_000, signal: AbortSignal.abort() });
+		const target = { protocol: "http:", hostname: "127.0.0.1", port: String(listener.port) };
+		const made = new Promise((resolve) => connect(target, (...[error]) => resolve(error)));
+		expect(await made).toMatchObject({ code: "UND_ERR_DESTROYED" });
+		expect(await listener.connections()).toBe(0);
+	});
+
 	it("passes the error of a lookup through as it is", async () => {
 		const failure = Object.assign(new Error("queryA ETIMEOUT"), { code: "ETIMEOUT" });
 		const agent = agentFor({ lookup: () => Promise.reject(failure) });

@@ -1,7 +1,6 @@
-import { setMaxListeners } from "node:events";
 import { isIPv6, type LookupFunction, type Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
-import { buildConnector } from "undici";
+import { buildConnector, errors } from "undici";
 import type { AddressGuard, InspectedHost } from "./address-guard.ts";
 
 /** Options of {@link createGuardedConnector}. */
@@ -25,9 +24,12 @@ export function createGuardedConnector(
 	guard: AddressGuard,
 	{ connectTimeoutMs, tls, signal }: GuardedConnectorOptions,
 ): buildConnector.connector {
-	// One listener for each socket is no leak.
-	if (signal !== undefined) setMaxListeners(0, signal);
 	return (target, callback) => {
+		// undici may still connect for a request that nobody waits for, and Node revives a socket whose signal has fired.
+		if (signal?.aborted === true) {
+			callback(new errors.ClientDestroyedError(), null);
+			return;
+		}
 		let host: InspectedHost;
 		try {
 			// Here too, because sockets call `lookup` for names only: https://github.com/nodejs/undici/issues/2019
@@ -45,24 +47,30 @@ export function createGuardedConnector(
 			maxCachedSessions: 0,
 			lookup: vettedLookup(host),
 		});
-		connect(target, (error, socket) => {
-			if (error !== null) {
-				callback(error, null);
-				return;
-			}
-			try {
-				vetPeer(host, socket);
-			} catch (refusal) {
-				socket.destroy();
-				callback(refusal as Error, null);
-				return;
-			}
-			callback(null, socket);
-		});
+		try {
+			connect(target, (error, socket) => {
+				if (error !== null) {
+					callback(error, null);
+					return;
+				}
+				try {
+					vetPeer(host, socket);
+				} catch (refusal) {
+					socket.destroy();
+					callback(refusal as Error, null);
+					return;
+				}
+				callback(null, socket);
+			});
+		} catch (error) {
+			// A certificate that cannot be read.
+			callback(error as Error, null);
+		}
 	};
 }
 
-function urlOf({ protocol, hostname, port }: buildConnector.Options): string {
+/** @internal The URL that a connection is made for. */
+export function urlOf({ protocol, hostname, port }: buildConnector.Options): string {
 	return `${protocol}//${isIPv6(hostname) ? `[${hostname}]` : hostname}:${port}`;
 }
 

@@ -1,24 +1,48 @@
+import { setMaxListeners } from "node:events";
 import { Agent, type Dispatcher } from "undici";
 import { CallhookError } from "../errors.ts";
 import type { Clock } from "../internal/clock.ts";
+import type { ErrorClass } from "../outbox/ports.ts";
 import type { AddressGuard } from "./address-guard.ts";
+import { createAgentPool, type TlsMaterial } from "./agent-pool.ts";
 import { createGuardedConnector } from "./guarded-connector.ts";
+import { createProxyConnector, type EgressProxy } from "./proxy-connector.ts";
+import { encodeRequestBody } from "./request-body.ts";
+import { type BodyReader, createBodyReader } from "./response-body.ts";
 
 /** One POST. */
 export interface SendRequest {
+	/** Default POST. */
+	readonly method?: "POST" | "OPTIONS" | undefined;
 	readonly origin: string;
 	/** With the query. */
 	readonly path: string;
 	readonly headers: Readonly<Record<string, string>>;
 	readonly body: Uint8Array;
-	/** One deadline over DNS, connecting, TLS, headers and the whole body. */
+	/** Compresses the body, where that makes it smaller; its signature is that of the body before. */
+	readonly compress?: "gzip" | undefined;
+	/** Requests with other material go over other connections. */
+	readonly tls?: TlsMaterial | undefined;
+	/** One deadline over DNS, the proxy, connecting, TLS, headers, the whole body and its decompression. */
 	readonly timeoutMs: number;
 }
 
 /** What came back: a complete response, or why there was none. */
 export type SendResult =
-	| { readonly kind: "response"; readonly status: number; readonly body: string }
-	| { readonly kind: "error"; readonly error: Error & { readonly code?: string } };
+	| {
+			readonly kind: "response";
+			readonly status: number;
+			/** Names in lower case; several of one name as one, with commas between them. */
+			readonly headers: Readonly<Record<string, string>>;
+			/** Its first 16 KiB, decompressed. */
+			readonly body: string;
+	  }
+	| {
+			readonly kind: "error";
+			readonly error: Error & { readonly code?: string };
+			/** Where nothing was sent, and the error cannot say so. Default: what its code says. */
+			readonly errorClass?: ErrorClass | undefined;
+	  };
 
 /** Sends webhooks over guarded keep-alive connections. Never throws and never follows a redirect. */
 export interface Sender {
@@ -29,45 +53,26 @@ export interface Sender {
 	close(): Promise<void>;
 }
 
-// What is kept of a response. Reading stops there, so an endless body costs no memory and no time.
-const maxBodyBytes = 16_384;
 const maxConnectTimeoutMs = 10_000;
-// A socket stays with the address it was vetted for; ageing it makes DNS changes count. undici's `clientTtl` would read
-// the clock for each socket on each request: with 64 of them a tenth of all work.
-const maxAgentAgeMs = 300_000;
 
-export function createSender(guard: AddressGuard, clock: Clock): Sender {
+/** With a `proxy` every connection goes through it, and it has to filter addresses. */
+export function createSender(guard: AddressGuard, clock: Clock, proxy?: EgressProxy): Sender {
 	const closing = new AbortController();
-	/** The agent in use, last, and those that only end what they have. */
-	const agents = new Set<Agent>();
-	let agent = openAgent();
-	let agentAtMs = clock.now();
-
-	function openAgent(): Agent {
-		const opened = new Agent({
-			connect: createGuardedConnector(guard, {
-				connectTimeoutMs: maxConnectTimeoutMs,
-				signal: closing.signal,
-			}),
+	// One listener for each socket is no leak.
+	setMaxListeners(0, closing.signal);
+	const agents = createAgentPool(clock, (tls) => {
+		const limits = { connectTimeoutMs: maxConnectTimeoutMs, signal: closing.signal, tls };
+		return new Agent({
+			connect:
+				proxy === undefined
+					? createGuardedConnector(guard, limits)
+					: createProxyConnector(guard, proxy, limits),
 			maxHeaderSize: 16_384,
 			// The deadline of each request covers both, to the millisecond; undici's own timers are half a second coarse.
 			headersTimeout: 0,
 			bodyTimeout: 0,
 		});
-		agents.add(opened);
-		return opened;
-	}
-
-	function currentAgent(): Agent {
-		const nowMs = clock.now();
-		if (nowMs - agentAtMs < maxAgentAgeMs) return agent;
-		const retired = agent;
-		void retired.close().then(() => agents.delete(retired));
-		agent = openAgent();
-		agentAtMs = nowMs;
-		return agent;
-	}
-
+	});
 	const exchanges = new Set<Exchange>();
 	return {
 		send: (request) =>
@@ -77,16 +82,19 @@ export function createSender(guard: AddressGuard, clock: Clock): Sender {
 					resolve(result);
 				});
 				exchanges.add(exchange);
-				const { origin, path, headers, body } = request;
+				const { origin, path, tls, method = "POST" } = request;
+				const { body, encoding } = encodeRequestBody(request.body, request.compress);
+				const headers =
+					encoding === undefined ? request.headers : { ...request.headers, "content-encoding": encoding };
 				// undici.request would add a stream and an AbortSignal to each request: 15 % of the throughput.
-				currentAgent().dispatch({ origin, path, method: "POST", headers, body }, exchange);
+				agents.get(tls).dispatch({ origin, path, method, headers, body }, exchange);
 			}),
 		abort() {
 			const error = new CallhookError("ERR_CALLHOOK_STOPPED", "The bridge was stopped", { what: "bridge" });
 			for (const exchange of exchanges) exchange.cancel(error);
 		},
 		async close() {
-			const closed = Promise.all([...agents].map((opened) => opened.destroy()));
+			const closed = agents.close();
 			closing.abort();
 			await closed;
 		},
@@ -100,9 +108,10 @@ class Exchange implements Dispatcher.DispatchHandler {
 	readonly #timer: unknown;
 	#controller: Dispatcher.DispatchController | undefined;
 	#status = 0;
-	#isBodyText = true;
-	#chunks: Buffer[] = [];
-	#bytes = 0;
+	#headers: Readonly<Record<string, string>> = {};
+	#body: BodyReader | undefined;
+	/** The whole response is there; its body may still be decompressed. */
+	#isReceived = false;
 
 	constructor(timeoutMs: number, clock: Clock, resolve: (result: SendResult) => void) {
 		this.#clock = clock;
@@ -128,31 +137,30 @@ class Exchange implements Dispatcher.DispatchHandler {
 		status: number,
 		headers: Readonly<Record<string, string | string[] | undefined>>,
 	): void {
+		// Of early hints nothing is kept.
+		if (this.#resolve === undefined || status < 200) return;
 		this.#status = status;
-		// Nothing was asked to be compressed; what is all the same would be kept as noise.
-		this.#isBodyText = (headers["content-encoding"] ?? "identity") === "identity";
+		this.#headers = joinValues(headers);
+		this.#body = createBodyReader(this.#headers["content-encoding"], (body) => this.#endWithResponse(body));
 	}
 
-	onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-		if (this.#resolve === undefined) return;
-		this.#chunks.push(chunk.subarray(0, maxBodyBytes - this.#bytes));
-		this.#bytes += chunk.length;
-		if (this.#bytes < maxBodyBytes) return;
-		this.#endWithResponse();
-		controller.abort(new Error("response body is longer than is kept"));
+	onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+		this.#body?.write(chunk);
 	}
 
 	onResponseEnd(): void {
-		this.#endWithResponse();
+		this.#isReceived = true;
+		this.#body?.end();
 	}
 
 	onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
 		this.#end({ kind: "error", error });
 	}
 
-	#endWithResponse(): void {
-		const body = this.#isBodyText ? Buffer.concat(this.#chunks).toString("utf8") : "";
-		this.#end({ kind: "response", status: this.#status, body });
+	#endWithResponse(body: string): void {
+		const controller = this.#isReceived ? undefined : this.#controller;
+		this.#end({ kind: "response", status: this.#status, headers: this.#headers, body });
+		controller?.abort(new Error("response body is longer than is kept"));
 	}
 
 	#end(result: SendResult): void {
@@ -160,10 +168,27 @@ class Exchange implements Dispatcher.DispatchHandler {
 		if (resolve === undefined) return;
 		this.#resolve = undefined;
 		this.#controller = undefined;
-		this.#chunks = [];
+		this.#body?.destroy();
+		this.#body = undefined;
 		this.#clock.clearTimeout(this.#timer);
 		resolve(result);
 	}
+}
+
+/** Several of one name as one; undici gives each response an object of its own. */
+function joinValues(
+	headers: Readonly<Record<string, string | string[] | undefined>>,
+): Readonly<Record<string, string>> {
+	for (const name of Object.keys(headers)) {
+		if (typeof headers[name] !== "string") {
+			return Object.fromEntries(
+				Object.entries(headers).flatMap(([each, value]) =>
+					value === undefined ? [] : [[each, typeof value === "string" ? value : value.join(", ")]],
+				),
+			);
+		}
+	}
+	return headers as Readonly<Record<string, string>>;
 }
 
 function timeoutError(timeoutMs: number): CallhookError {
