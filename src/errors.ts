@@ -27,21 +27,48 @@ export interface CallhookErrorDetails {
 	ERR_CALLHOOK_TIMEOUT: { timeoutMs: number };
 	/** A job was given up before it ended, because its bus was closed. Also the `reason` of its signal. */
 	ERR_CALLHOOK_STOPPED: { what: string };
+	/** A durable handler never ended an event in all its attempts: each time its process died, or its lease ended. */
+	ERR_CALLHOOK_CRASHED: { attempts: number };
 	/** The queue of a handler is full, and its `overflow` is `reject`. Emit less, or await `emission.accepted`. */
 	ERR_CALLHOOK_QUEUE_FULL: { handler: string; limit: number };
-	/** A middleware called `next()` twice; or one around `emit` called it late, with another event, or returned a promise. */
+	/** A middleware called `next()` twice or late; or one around `emit` with another event, or it returned a promise. */
 	ERR_CALLHOOK_INVALID_MIDDLEWARE: { reason: string };
 	/** `report.throwIfFailed()` found failures; they are the `errors` of the `AggregateError` in `cause`. */
 	ERR_CALLHOOK_EMISSION_FAILED: { type: string; failed: number };
 	/** A feature needs an outbox and the bus was created without a `store`. Pass `createBus({ store })`. */
 	ERR_CALLHOOK_STORE_REQUIRED: { where: string };
+	/** A store cannot be used now: locked, full, unreachable, read-only or failing. Nothing was stored; try again later. */
+	ERR_CALLHOOK_STORE_UNAVAILABLE: { reason: "busy" | "full" | "failing" | "read-only" | "unreachable" };
+	/** What a store reads makes no sense: a file that was cut off or has flipped bits. Restore a backup. */
+	ERR_CALLHOOK_STORE_DAMAGED: { reason: string };
+	/** The tables of a store were made by a newer version of callhook. Update callhook. */
+	ERR_CALLHOOK_STORE_VERSION: { found: number; supported: number };
+	/** A SQLite file that takes one process is open in another. Stop that, or use node:sqlite or PostgreSQL. */
+	ERR_CALLHOOK_STORE_IN_USE: { path: string };
+	/** A SQLite database has a setting with which what is stored could be lost. Change the setting. */
+	ERR_CALLHOOK_STORE_UNSAFE: { setting: string; expected: string; received: string };
+	/** `sqliteStore` found no SQLite. Install `libsql`, use Node 22.13 or later, or pass a database. */
+	ERR_CALLHOOK_DRIVER_MISSING: { tried: readonly string[] };
 	/** A name that must be unique in the outbox is taken. Use one bridge per bus, or another handler name. */
 	ERR_CALLHOOK_TARGET_EXISTS: { name: string };
-	/** `endpoints.create` got fields that cannot work; `issues` names each field. */
+	/** `endpoints.create` or `update` got fields that cannot work; `issues` names each field. */
 	ERR_CALLHOOK_INVALID_ENDPOINT: { issues: readonly DataIssue[] };
-	/** A URL, or an address behind it, may not be called. Final: not retried. `reason` is for operators, not for tenants. */
+	/** No endpoint has this id, or no longer. */
+	ERR_CALLHOOK_UNKNOWN_ENDPOINT: { endpointId: string };
+	/** The secrets of an endpoint cannot be decrypted. Give the `secretKey` they were encrypted with, behind the new one. */
+	ERR_CALLHOOK_SECRET_KEY: { endpointId: string; reason: string };
+	/** The payload of a webhook is larger than `maxPayloadBytes`. Final: send a reference instead of the whole thing. */
+	ERR_CALLHOOK_PAYLOAD_TOO_LARGE: { bytes: number; maxPayloadBytes: number };
+	/** The `filter` or `transform` of an endpoint threw, or returned what it may not. The attempt has failed. */
+	ERR_CALLHOOK_USER_FUNCTION: { option: "filter" | "transform"; name: string; reason: string };
+	/**
+	 * A URL, or an address behind it, may not be called. Final: not retried. `reason` is for operators, not for tenants.
+	 * To call your own machine, as in development, give the bridge `network: { allow: ["127.0.0.1"], allowHttp: true }`.
+	 */
 	ERR_CALLHOOK_URL_REFUSED: { host: string; reason: string };
-	/** A signing secret is missing, too short or not base64. The secret itself never stands in the message. */
+	/** The egress proxy of `network.proxy` cannot be reached or refused to connect. Retried. `status` is what it answered. */
+	ERR_CALLHOOK_PROXY: { reason: string; status?: number };
+	/** A signing secret or public key is missing, malformed, or of another scheme. It never stands in the message itself. */
 	ERR_CALLHOOK_INVALID_SECRET: { reason: string };
 	/** One of `webhook-id`, `webhook-timestamp`, `webhook-signature` is missing, empty or repeated. */
 	ERR_CALLHOOK_SIGNATURE_HEADER: { header: string; reason: string };
@@ -55,8 +82,10 @@ export interface CallhookErrorDetails {
 	ERR_CALLHOOK_SIGNATURE_MISMATCH: { candidates: number };
 	/** A received body is larger than `maxBodyBytes`. */
 	ERR_CALLHOOK_BODY_TOO_LARGE: { maxBodyBytes: number };
-	/** A received body is not the JSON object `{ type, timestamp, data }`. */
+	/** A received body is not the JSON object `{ type, timestamp, data }`, or not what its content type says. */
 	ERR_CALLHOOK_INVALID_BODY: { reason: string };
+	/** A received CloudEvent has a `specversion` other than 1.0. Let its sender write 1.0. */
+	ERR_CALLHOOK_CLOUDEVENTS_VERSION: { found: string };
 }
 
 /** A fault in data or options: where it is and what is wrong there. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { thrownBy } from "../../test/support/thrown.ts";
+import { optionOf, thrownBy } from "../../test/support/thrown.ts";
 import { type CallhookError, type CallhookErrorCode, isCallhookError } from "../errors.ts";
 import { fakeClock } from "../testing/index.ts";
 import { defineEvents, unknownEventType, validate } from "./catalog.ts";
@@ -71,11 +71,6 @@ describe("defineEvents()", () => {
 		['events["order.paid"].schema', { schema: {} }, "a Standard Schema"],
 		['events["order.paid"].schema', { schema: null }, "a Standard Schema"],
 		['events["order.paid"].key', { schema: order, key: "orderId" }, "a function"],
-		[
-			'events["order.paid"].descripton',
-			{ schema: order, descripton: "" },
-			"one of schema, description, key, retain",
-		],
 	];
 	test.each(broken)("refuses a definition: %s of %j", (option, definition, expected) => {
 		const define = () => defineEvents({ "order.paid": definition as never });
@@ -84,9 +79,39 @@ describe("defineEvents()", () => {
 		expect(error.message).toContain(`"${option}" must be ${expected}, but got `);
 	});
 
+	test("refuses what a definition does not have", () => {
+		const define = () => defineEvents({ "order.paid": { schema: order, descripton: "" } as never });
+		const error = refusalOf(define, "ERR_CALLHOOK_INVALID_OPTION");
+		expect(error.details.option).toBe('events["order.paid"].descripton');
+		expect(error.message).toBe(
+			'events["order.paid"] has no option "descripton"; it takes schema, description, examples, key, version, upcast, retain; did you mean "description"?',
+		);
+	});
+
 	test.each([[null], [undefined], ["order.paid"]])("refuses %j as definitions", (definitions) => {
 		const error = refusalOf(() => defineEvents(definitions as never), "ERR_CALLHOOK_INVALID_OPTION");
 		expect(error.details.option).toBe("events");
+	});
+
+	test("takes examples that the schema accepts, and no others", () => {
+		const examples = [{ orderId: "o_1", total: 1 }];
+		expect(defineEvents({ "order.paid": { schema: order, examples } }).get("order.paid")?.examples).toEqual(
+			examples,
+		);
+		const define = (...all: unknown[]) =>
+			refusalOf(
+				() => defineEvents({ "order.paid": { schema: order, examples: all as typeof examples } }),
+				"ERR_CALLHOOK_INVALID_OPTION",
+			);
+		const { details, message } = define(examples[0], { orderId: "o_2" });
+		expect(details.option).toBe('events["order.paid"].examples[1]');
+		expect(message).toContain("total: ");
+		const asynchronous = schemaOf(async (value) => ({ value }));
+		expect(() => defineEvents({ "order.paid": { schema: asynchronous, examples: [1] } })).toThrow(
+			/asynchronous/,
+		);
+		const notAList = { schema: order, examples: {} as typeof examples };
+		expect(optionOf(() => defineEvents({ "order.paid": notAList }))).toBe('events["order.paid"].examples');
 	});
 });
 
@@ -100,7 +125,9 @@ describe("catalog.parse()", () => {
 	test("throws for a type it does not have, naming the types it has", () => {
 		const error = refusalOf(() => catalog.parse("order.payd", {}), "ERR_CALLHOOK_UNKNOWN_EVENT_TYPE");
 		expect(error.details).toEqual({ type: "order.payd", known: ["order.paid"] });
-		expect(error.message).toBe('The catalog has no event type "order.payd"; it has order.paid');
+		expect(error.message).toBe(
+			'The catalog has no event type "order.payd"; it has order.paid; did you mean "order.paid"?',
+		);
 	});
 
 	test("throws for data its schema refuses", () => {

@@ -1,5 +1,6 @@
 import { CallhookError, type DataIssue } from "../errors.ts";
 import { isThenable } from "../internal/deferred.ts";
+import { didYouMean } from "../internal/did-you-mean.ts";
 import { checkFunction, checkNumber, checkOptions, describe, invalidOption } from "../internal/options.ts";
 import { checkName, isEventType } from "./pattern.ts";
 import type { InputOf, OutputOf, Schema, SchemaIssue } from "./schema.ts";
@@ -10,8 +11,17 @@ export interface EventDefinition<S extends Schema = Schema> {
 	readonly schema: S;
 	/** For people who read the catalog. */
 	readonly description?: string | undefined;
+	/** Data as `emit` takes it, for people who read the catalog; each must satisfy the schema. */
+	readonly examples?: readonly InputOf<S>[] | undefined;
 	/** The default `event.key` of this type, from its validated data. */
 	readonly key?: ((data: OutputOf<S>) => string) | undefined;
+	/** Counts the changes of the schema that old data does not satisfy. Default 1. */
+	readonly version?: number | undefined;
+	/**
+	 * How data of an older version becomes data of the next: `{ 1: (old) => … }` makes version 2 of version 1. For events
+	 * that the outbox kept while the application was updated, and for received ones.
+	 */
+	readonly upcast?: Readonly<Record<number, (old: never) => unknown>> | undefined;
 	/** So many of its last events are kept in memory, for callbacks that ask for a `replay`. Default 0. */
 	readonly retain?: number | undefined;
 }
@@ -84,13 +94,17 @@ export function invalidEventType(type: string, where: string): CallhookError {
 }
 
 export function unknownEventType(type: string, known: readonly string[]): CallhookError {
-	const list =
-		known.length <= 8 ? known.join(", ") : `${known.slice(0, 8).join(", ")} and ${known.length - 8} more`;
 	return new CallhookError(
 		"ERR_CALLHOOK_UNKNOWN_EVENT_TYPE",
-		`The catalog has no event type "${type}"; it has ${list || "none"}`,
+		`The catalog has no event type "${type}"; it has ${listTypes(known)}${didYouMean(type, known)}`,
 		{ type, known },
 	);
+}
+
+/** The first of the types there are, for messages. */
+export function listTypes(types: readonly string[]): string {
+	const shown = types.slice(0, 8).join(", ") || "none";
+	return types.length <= 8 ? shown : `${shown} and ${types.length - 8} more`;
 }
 
 function readDefinition(type: string, definition: unknown): EventDefinition {
@@ -99,12 +113,94 @@ function readDefinition(type: string, definition: unknown): EventDefinition {
 	if (typeof definition !== "object" || definition === null || !("schema" in definition)) {
 		throw invalidOption(option, "a Standard Schema or an object with one as its schema", definition);
 	}
-	checkOptions(option, definition, ["schema", "description", "key", "retain"]);
+	checkOptions(option, definition, [
+		"schema",
+		"description",
+		"examples",
+		"key",
+		"version",
+		"upcast",
+		"retain",
+	]);
 	const { schema, key, retain } = definition as EventDefinition;
 	if (!isSchema(schema)) throw invalidOption(`${option}.schema`, "a Standard Schema", schema);
 	checkFunction(`${option}.key`, key);
 	checkNumber(`${option}.retain`, retain, { min: 0, max: 100_000 });
+	checkVersions(option, definition as EventDefinition);
+	checkExamples(type, option, definition as EventDefinition);
 	return { ...(definition as EventDefinition) };
+}
+
+/** An example that is out of date must not outlive the change of the schema. */
+function checkExamples(type: string, option: string, { schema, examples = [] }: EventDefinition): void {
+	if (!Array.isArray(examples)) throw invalidOption(`${option}.examples`, "an array", examples);
+	for (const [index, example] of examples.entries()) {
+		try {
+			validate(type, schema, example);
+		} catch (error) {
+			const reason = (error as Error).message;
+			throw invalidOption(
+				`${option}.examples[${index}]`,
+				`data that its schema accepts (${reason})`,
+				example,
+			);
+		}
+	}
+}
+
+/** Each older version needs a step to the next, or events that wait in the outbox could never be read. */
+function checkVersions(option: string, { version = 1, upcast = {} }: EventDefinition): void {
+	checkNumber(`${option}.version`, version, { min: 1, max: 1_000_000 });
+	checkOptions(`${option}.upcast`, upcast, Object.keys(upcast));
+	for (const [from, step] of Object.entries(upcast)) {
+		checkFunction(`${option}.upcast[${from}]`, step);
+		if (!/^[1-9]\d*$/u.test(from) || Number(from) >= version) {
+			throw invalidOption(`${option}.upcast`, `keyed by versions before ${version}`, from);
+		}
+	}
+}
+
+/**
+ * Reads data that was written as JSON, maybe by an older version of the application: brings it up to date and validates
+ * it. Throws ERR_CALLHOOK_INVALID_DATA.
+ */
+export function readBack(
+	type: string,
+	definition: EventDefinition | undefined,
+	data: unknown,
+	version = 1,
+): unknown {
+	if (definition === undefined) return data;
+	return validate(type, definition.schema, upcastData(type, definition, data, version));
+}
+
+/** Makes data of an older version that of the current one, not validated. Throws ERR_CALLHOOK_INVALID_DATA. */
+export function upcastData(
+	type: string,
+	definition: EventDefinition | undefined,
+	data: unknown,
+	version: number,
+): unknown {
+	if (definition === undefined) return data;
+	const { version: current = 1, upcast } = definition;
+	if (version > current) {
+		throw unreadable(type, `it has version ${version}, and this application knows ${current}`);
+	}
+	let upToDate = data;
+	for (let from = version; from < current; from++) {
+		const step = upcast?.[from] as ((old: unknown) => unknown) | undefined;
+		if (step === undefined) throw unreadable(type, `there is no upcast from version ${from}`);
+		upToDate = step(upToDate);
+	}
+	return upToDate;
+}
+
+function unreadable(type: string, reason: string): CallhookError {
+	const issues = [{ path: "", message: reason }];
+	return new CallhookError("ERR_CALLHOOK_INVALID_DATA", `Invalid data for "${type}": ${reason}`, {
+		type,
+		issues,
+	});
 }
 
 function isSchema(value: unknown): value is Schema {
@@ -128,7 +224,7 @@ export function validate(type: string, schema: Schema, data: unknown): unknown {
 	if (typeof result !== "object" || result === null) throw brokenSchema(type, `answered ${describe(result)}`);
 	if (result.issues === undefined) return result.value;
 	if (!Array.isArray(result.issues)) throw brokenSchema(type, `gave ${describe(result.issues)} as issues`);
-	const issues = result.issues.map(readIssue);
+	const issues = readIssues(type, result.issues);
 	const list = issues.slice(0, 3).map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
 	if (issues.length > 3) list.push(`and ${issues.length - 3} more`);
 	throw new CallhookError("ERR_CALLHOOK_INVALID_DATA", `Invalid data for "${type}": ${list.join("; ")}`, {
@@ -151,9 +247,15 @@ function brokenSchema(type: string, fault: string, cause?: unknown): CallhookErr
 	return new CallhookError("ERR_CALLHOOK_INVALID_DATA", message, { type, issues }, { cause });
 }
 
-function readIssue(issue: SchemaIssue): DataIssue {
-	const path = (issue.path ?? []).map((segment) =>
-		String(typeof segment === "object" && segment !== null ? segment.key : segment),
-	);
-	return { path: path.join("."), message: issue.message };
+function readIssues(type: string, issues: readonly SchemaIssue[]): DataIssue[] {
+	try {
+		return issues.map(({ path = [], message }) => {
+			const segments = path.map((segment) =>
+				String(typeof segment === "object" && segment !== null ? segment.key : segment),
+			);
+			return { path: segments.join("."), message: String(message) };
+		});
+	} catch (cause) {
+		throw brokenSchema(type, "gave an issue that cannot be read", cause);
+	}
 }

@@ -36,7 +36,7 @@ export interface EmitOptions {
 	 * outbox takes only the first event of each id that it remembers.
 	 */
 	readonly id?: string | undefined;
-	/** Default: now. */
+	/** Default: now. A text is RFC 3339, with its offset from UTC. */
 	readonly time?: string | number | Date | undefined;
 	/** Default: the catalog's `key` of this type, if any. */
 	readonly key?: string | undefined;
@@ -47,6 +47,7 @@ export interface EmitOptions {
 	readonly causationId?: string | undefined;
 	/** Default: that of the event in whose consumer it is emitted. */
 	readonly traceparent?: string | undefined;
+	/** A plain object, of which the event has a copy. */
 	readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 	/**
 	 * The outbox takes only the first event of each key that it remembers; a later one gets no deliveries. Callbacks and

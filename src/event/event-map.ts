@@ -15,18 +15,32 @@ export type MatchingType<Events, Text extends string> =
 			? Text
 			: ComparedType<Events, Text>;
 
-type ComparedType<Events, Text extends string> = {
-	[Type in EventType<Events>]: string extends Type ? Type : true extends Matches<Type, Text> ? Type : never;
-}[EventType<Events>];
+// In a tuple, or editors would show the name of this alias in the place of the types.
+type ComparedType<Events, Text extends string> = [
+	{
+		[Type in EventType<Events>]: string extends Type ? Type : true extends Matches<Type, Text> ? Type : never;
+	}[EventType<Events>],
+][0];
 
-/** A pattern as it is, or a sentence that says why it cannot be used, for the compiler's message. */
+/** A pattern as it is, or what it should be, for the compiler's message: the types there are, or for a wildcard a sentence. */
 export type CheckedPattern<Events, Text extends string> = Text extends unknown
 	? [MatchingType<Events, Text>] extends [never]
-		? `No event type matches "${Text}"`
+		? Text extends `${string}*${string}`
+			? `No event type matches "${Text}"`
+			: // Not by its alias, whose name the message would show.
+				keyof Events & string
 		: Text
 	: never;
 
-/** The events of the given types: a union that narrows on `event.type`. */
-export type EventOf<Events, Type extends EventType<Events>> = {
+/**
+ * The events of the given types: a union that narrows on `event.type`. Editors show it by this name, and cut off what is
+ * long: the types come first.
+ */
+export type EventOf<Type extends EventType<Events>, Events> = {
 	[Key in Type]: BusEvent<Key, Events[Key]>;
 }[Type];
+
+/** An event type that may be emitted without data, or a sentence that says why not. */
+export type DatalessType<Inputs, Type extends keyof Inputs & string> = undefined extends Inputs[Type]
+	? Type
+	: `"${Type}" needs data`;

@@ -7,6 +7,12 @@ export interface Clock {
 	clearTimeout(timer: unknown): void;
 }
 
+/** Where that can be said, lets a process end although a timer is set; returns the timer. */
+export function unref(timer: unknown): unknown {
+	(timer as { unref?(): void } | undefined)?.unref?.();
+	return timer;
+}
+
 // Timers of Node and browsers hold the delay in a signed 32-bit integer and fire at once above it.
 const longestTimerMs = 2_147_483_647;
 

@@ -7,7 +7,7 @@ let lastMs = 0;
 let sequence = 0;
 
 /** A new id: the prefix, then a UUID version 7, so that the ids of a process sort by the order they were made in. */
-export function createId(prefix: "evt" | "dlv" | "ep" | "ltr"): string {
+export function createId(prefix: "evt" | "dlv" | "ep" | "ltr" | "rcp" | "own" | "rcp"): string {
 	const random = takeRandom();
 	const nowMs = Date.now();
 	if (nowMs > lastMs) {

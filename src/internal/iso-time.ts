@@ -9,3 +9,12 @@ export function isoTime(ms: number): string {
 	}
 	return lastText;
 }
+
+const rfc3339 = /^(\d{4}-\d\d-(\d\d))T([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+
+/** The milliseconds of a moment in RFC 3339, with its offset from UTC and a day that its month has; else NaN. */
+export function parseTime(text: string): number {
+	const [, date, day] = rfc3339.exec(text) ?? [];
+	// JavaScript takes the 30th of February for the 2nd of March.
+	return new Date(`${date}T00:00:00Z`).getUTCDate() === Number(day) ? Date.parse(text) : Number.NaN;
+}

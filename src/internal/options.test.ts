@@ -91,14 +91,15 @@ describe("checkFunction()", () => {
 
 describe("checkOptions()", () => {
 	test("passes undefined and objects with known keys only", () => {
-		for (const value of [undefined, {}, { a: 1 }, { a: undefined, b: 2 }]) {
+		const inherited: unknown = Object.create({ b: 2 });
+		for (const value of [undefined, {}, { a: 1 }, { a: undefined, b: 2 }, inherited]) {
 			expect(refusal(() => checkOptions("o", value, ["a", "b"]))).toBeUndefined();
 		}
-		for (const value of [null, "text", 7, [], () => undefined]) {
-			expect(refusal(() => checkOptions("o", value, ["a", "b"]))).toContain('"o" must be an object');
+		for (const value of [null, "text", 7, [], () => undefined, new Map()]) {
+			expect(refusal(() => checkOptions("o", value, ["a", "b"]))).toContain('"o" must be a plain object');
 		}
-		expect(refusal(() => checkOptions("o", { a: 1, c: undefined }, ["a", "b"]))).toContain(
-			'"o.c" must be one of a, b',
+		expect(refusal(() => checkOptions("o", { a: 1, third: undefined }, ["a", "b"]))).toBe(
+			'o has no option "third"; it takes a, b',
 		);
 	});
 });

@@ -1,4 +1,7 @@
 import { CallhookError } from "../errors.ts";
+import type { Clock } from "./clock.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import { parseTime } from "./iso-time.ts";
 
 /** A short description of a value for messages: its kind, and the value itself where it is short and plain. */
 export function describe(value: unknown): string {
@@ -45,30 +48,52 @@ export function checkDelayMs(option: string, value: unknown, min = 0): void {
 	checkNumber(option, value, { min, max: 2_147_483_647, integer: false });
 }
 
+/** Checks an option that must be true or false when it is given. */
+export function checkBoolean(option: string, value: unknown): void {
+	if (value !== undefined && typeof value !== "boolean") throw invalidOption(option, "a boolean", value);
+}
+
 /** Checks an option that must be a function when it is given. */
 export function checkFunction(option: string, value: unknown): void {
 	if (value !== undefined && typeof value !== "function") throw invalidOption(option, "a function", value);
 }
 
-/** Checks that options are an object with no other keys than the known ones: a misspelt option is never ignored. */
-export function checkOptions(name: string, options: unknown, known: readonly string[]): void {
+/**
+ * Checks that options are an object with no other keys than the known ones: a misspelt option is never ignored. `note`
+ * says what is often passed in their place.
+ */
+export function checkOptions(name: string, options: unknown, known: readonly string[], note = ""): void {
 	if (options === undefined) return;
-	if (typeof options !== "object" || options === null || Array.isArray(options)) {
-		throw invalidOption(name, "an object", options);
+	const isObject = typeof options === "object" && options !== null && !Array.isArray(options);
+	if (!isPlainObject(options) && !(isObject && known.some((key) => key in options))) {
+		throw invalidOption(name, `a plain object${note}`, options);
 	}
 	for (const key of Object.keys(options)) {
-		if (!known.includes(key)) {
-			throw invalidOption(`${name}.${key}`, `one of ${known.join(", ")}`, "an unknown option");
-		}
+		if (known.includes(key)) continue;
+		const expected = `one of ${known.join(", ")}`;
+		throw new CallhookError(
+			"ERR_CALLHOOK_INVALID_OPTION",
+			`${name} has no option "${key}"; it takes ${known.join(", ")}${note}${didYouMean(key, known)}`,
+			{ option: `${name}.${key}`, expected, received: "an unknown option" },
+		);
 	}
+}
+
+/** Whether it is no instance of a class. */
+export function isPlainObject(value: unknown): value is object {
+	if (typeof value !== "object" || value === null) return false;
+	const prototype: unknown = Object.getPrototypeOf(value);
+	// The root of any realm, as of a vm or an iframe, has no prototype.
+	return prototype === null || (Object.getPrototypeOf(prototype) === null && !Array.isArray(value));
 }
 
 /** Reads a time that was given as a Date or a text, as RFC 3339 in UTC. */
 export function readTime(option: string, time: string | Date | undefined): string | undefined {
 	if (time === undefined) return undefined;
-	const date = new Date(typeof time === "string" || time instanceof Date ? time : Number.NaN);
-	if (Number.isNaN(date.getTime())) throw invalidOption(option, "a Date or a time in RFC 3339", time);
-	return date.toISOString();
+	const ms = typeof time === "string" ? parseTime(time) : time instanceof Date ? time.getTime() : Number.NaN;
+	if (Number.isNaN(ms))
+		throw invalidOption(option, "a Date or a time in RFC 3339, with its offset from UTC", time);
+	return new Date(ms).toISOString();
 }
 
 /** Checks an option that must be an AbortSignal when it is given. */
@@ -76,4 +101,11 @@ export function checkSignal(option: string, value: unknown): void {
 	if (value === undefined) return;
 	const { addEventListener } = (value ?? {}) as Partial<AbortSignal>;
 	if (typeof addEventListener !== "function") throw invalidOption(option, "an AbortSignal", value);
+}
+
+/** Checks that an option is a clock. */
+export function checkClock(value: unknown): void {
+	const { now, setTimeout, clearTimeout } = (value ?? {}) as Partial<Clock>;
+	if ([now, setTimeout, clearTimeout].every((member) => typeof member === "function")) return;
+	throw invalidOption("clock", "a clock with now, setTimeout and clearTimeout", value);
 }

@@ -10,9 +10,11 @@ import {
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { systemClock } from "../internal/clock.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import { toNodeHandler } from "./node-handler.ts";
-import { createReceiver, type Receiver, type ReceiverOptions } from "./receiver.ts";
+import { createReceiver, type Receiver } from "./receiver.ts";
+import type { ReceiverOptions } from "./receiver-options.ts";
 
 const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const seconds = 1_614_265_330;
@@ -27,6 +29,8 @@ const signed = {
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
+const metadata = { webhook: { hops: 1 } };
+
 interface Setup {
 	readonly options?: Partial<ReceiverOptions>;
 	/** Stands in front of the handler, as a framework does. */
@@ -37,7 +41,7 @@ interface Setup {
 /** A real server on loopback, with signals for what happens inside it. */
 async function setup({ options = {}, before, wrap = (receiver) => receiver }: Setup = {}) {
 	const emit = vi.fn();
-	const clock = { now: () => seconds * 1_000 };
+	const clock = { ...systemClock, now: () => seconds * 1_000 };
 	const receiver = wrap(createReceiver({ secrets: secret, bus: { emit }, clock, ...options }));
 	const called = createDeferred<{ readonly answer: Promise<Response> }>();
 	const disconnected = createDeferred<void>();
@@ -107,7 +111,9 @@ describe("toNodeHandler() - accepts", () => {
 		const answer = await send(port);
 		expect(answer).toMatchObject({ status: 204, json: undefined });
 		expect(answer.headers.connection).toBe("keep-alive");
-		expect(emit.mock.calls).toEqual([[event.type, event.data, { id: "msg_1", time: event.timestamp }]]);
+		expect(emit.mock.calls).toEqual([
+			[event.type, event.data, { id: "msg_1", time: event.timestamp, metadata }],
+		]);
 	});
 
 	test("a body in many pieces without a length", async () => {

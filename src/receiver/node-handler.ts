@@ -8,8 +8,8 @@ const discardBytes = 33_554_432;
 /**
  * Makes a request listener for `node:http`, Express and everything else built on it.
  *
- * It must get the request before anything reads the body: a request that a parser has consumed is answered with
- * status 500 and a message that says so. A body refused while it is still on its way closes the connection. When the
+ * It must get the request before anything parses the body: a request that a parser has consumed is answered with
+ * status 500 and a message that says what to do. Raw bytes in `req.body`, as `express.raw()` leaves them, are taken. A body refused while it is still on its way closes the connection. When the
  * receiver rejects, the error goes to `console.error` and the answer is a bare 500.
  *
  * @example
@@ -18,27 +18,59 @@ const discardBytes = 33_554_432;
  * ```
  */
 export function toNodeHandler(receiver: Receiver): (req: IncomingMessage, res: ServerResponse) => void {
-	return (req, res) => {
-		respond(receiver, req)
-			.then((response) => send(response, req, res))
-			.catch((error: unknown) => {
-				console.error("A webhook receiver failed:", error);
-				return send(refuse(500, "INTERNAL_ERROR"), req, res);
-			})
-			.catch(() => res.destroy());
-	};
+	return (req, res) => answer(receiver, req, res);
 }
 
-async function respond(receiver: Receiver, req: IncomingMessage): Promise<Response> {
+/** The same, where a framework may have put the body elsewhere and knows what to do about a parser. */
+export function answer(
+	receiver: Receiver,
+	req: IncomingMessage,
+	res: ServerResponse,
+	given: GivenBody = {},
+): void {
+	respond(receiver, req, given)
+		.then((response) => send(response, req, res))
+		.catch((error: unknown) => {
+			console.error("A webhook receiver failed:", error);
+			return send(refuse(500, "INTERNAL_ERROR"), req, res);
+		})
+		.catch(() => res.destroy());
+}
+
+/** What became of the body before the receiver got the request. */
+export interface GivenBody {
+	/** What a parser made of it. */
+	readonly body?: unknown;
+	/** What to do about that parser. */
+	readonly fix?: string;
+}
+
+async function respond(receiver: Receiver, req: IncomingMessage, given: GivenBody): Promise<Response> {
+	const { body, fix } = { ...readGiven(req), ...given };
 	// Decoding counts as reading: the stream then yields text, from which the bytes cannot be had back.
 	const isDecoded = typeof req.readableEncoding === "string";
-	if (req.readableDidRead || req.readableEnded || isDecoded) return refuseReadBody();
+	const isRead = req.readableDidRead || req.readableEnded || isDecoded;
+	if (isRead && !ArrayBuffer.isView(body)) return refuseReadBody(fix);
 	// The one method that node:http lets through and a web Request does not.
 	if (req.method === "TRACE") return refuseMethod();
-	return receiver.fetch(toRequest(req));
+	return receiver.fetch(toRequest(req, isRead ? (body as Uint8Array<ArrayBuffer>) : undefined));
 }
 
-function toRequest(req: IncomingMessage): Request {
+const expressFix =
+	'Express: mount this route in front of app.use(express.json()), or give it express.raw({ type: "*/*" }).';
+
+/** What Express and its kind leave in the request; raw bytes are as good as the stream. */
+function readGiven(req: IncomingMessage): GivenBody {
+	const { body, rawBody, app } = req as {
+		readonly body?: unknown;
+		readonly rawBody?: unknown;
+		readonly app?: unknown;
+	};
+	const bytes = ArrayBuffer.isView(rawBody) ? rawBody : body;
+	return typeof app === "function" ? { body: bytes, fix: expressFix } : { body: bytes };
+}
+
+function toRequest(req: IncomingMessage, given: Uint8Array<ArrayBuffer> | undefined): Request {
 	const { method = "GET", rawHeaders } = req;
 	const headers = new Headers();
 	// Not `req.headers`, which drops all but the first of some repeated headers.
@@ -47,7 +79,9 @@ function toRequest(req: IncomingMessage): Request {
 	}
 	// The host is whatever the sender claims, so the URL does not repeat it; "*" and absolute forms have no path.
 	const url = `http://localhost${req.url?.startsWith("/") ? req.url : "/"}`;
-	const body = method === "GET" || method === "HEAD" ? null : readable(req);
+	// Some parsers unpack the bytes that they leave; JSON begins with none of the first bytes of gzip and deflate.
+	if (given !== undefined && given[0] !== 0x1f && given[0] !== 0x78) headers.delete("content-encoding");
+	const body = method === "GET" || method === "HEAD" ? null : (given ?? readable(req));
 	// TypeScript's DOM types do not know `duplex`, without which a streamed body is refused.
 	return new Request(url, { method, headers, body, duplex: "half" } as RequestInit);
 }

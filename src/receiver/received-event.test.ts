@@ -1,25 +1,25 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isCallhookError } from "../errors.ts";
-import { parseReceivedEvent } from "./received-event.ts";
+import { parseStandardBody } from "./received-event.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const event = { type: "order.paid", timestamp: "2022-11-03T20:26:10.344522Z", data: { orderId: "o_1" } };
 
-describe("parseReceivedEvent()", () => {
+describe("parseStandardBody()", () => {
 	test("reads type, timestamp and data, and leaves out the rest", () => {
-		expect(parseReceivedEvent(encode(JSON.stringify({ ...event, tenant: "t" })))).toEqual(event);
+		expect(parseStandardBody(encode(JSON.stringify({ ...event, tenant: "t" })))).toEqual(event);
 	});
 
 	test.each(["2022-11-03T20:26:10Z", "2022-11-03T20:26:10+05:30", "2022-11-03T20:26:10.1-00:00"])(
 		"takes the timestamp %j as it is",
 		(timestamp) => {
-			expect(parseReceivedEvent(encode(JSON.stringify({ ...event, timestamp }))).timestamp).toBe(timestamp);
+			expect(parseStandardBody(encode(JSON.stringify({ ...event, timestamp }))).timestamp).toBe(timestamp);
 		},
 	);
 
 	test.each([null, false, 0, "", []])("takes %j as data", (data) => {
-		expect(parseReceivedEvent(encode(JSON.stringify({ ...event, data }))).data).toEqual(data);
+		expect(parseStandardBody(encode(JSON.stringify({ ...event, data }))).data).toEqual(data);
 	});
 
 	test.each([
@@ -49,7 +49,7 @@ describe("parseReceivedEvent()", () => {
 		],
 		["no data", encode(JSON.stringify({ ...event, data: undefined }))],
 	])("refuses %s", (_, body) => {
-		expect(() => parseReceivedEvent(body)).toThrow(
+		expect(() => parseStandardBody(body)).toThrow(
 			expect.objectContaining({ code: "ERR_CALLHOOK_INVALID_BODY" }),
 		);
 	});
@@ -61,7 +61,7 @@ describe("parseReceivedEvent()", () => {
 		fc.assert(
 			fc.property(fc.oneof(fc.uint8Array(), json, nearly), (body) => {
 				try {
-					parseReceivedEvent(body);
+					parseStandardBody(body);
 				} catch (error) {
 					if (!isCallhookError(error, "ERR_CALLHOOK_INVALID_BODY")) throw error;
 				}

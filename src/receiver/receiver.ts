@@ -1,41 +1,14 @@
 import { type CallhookErrorCode, isCallhookError } from "../errors.ts";
-import type { Catalog } from "../event/index.ts";
-import type { Clock } from "../internal/clock.ts";
-import { checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
 import { isTraceparent } from "../internal/traceparent.ts";
-// The door for verifying; the index is the one for signing, and loads node:crypto.
-import { createVerifier } from "../signature/verify.ts";
-import { refuse, refuseMethod, refuseReadBody } from "./answers.ts";
+import { leaveAside, refuse, refuseMethod, refuseReadBody, refuseUnfinished } from "./answers.ts";
 import { readBody } from "./body.ts";
-import { parseReceivedEvent } from "./received-event.ts";
-
-/** Where received events go: a bus. */
-export interface EventSink {
-	emit(
-		type: string,
-		data: unknown,
-		options: { readonly id: string; readonly time: string; readonly traceparent?: string },
-	): unknown;
-}
-
-/** Options of {@link createReceiver}. */
-export interface ReceiverOptions {
-	/** One secret, or several while one replaces another: a message signed with any of them passes. */
-	readonly secrets: string | readonly string[];
-	/** Emits what arrives. Its own catalog, if it has one, validates and converts the data. */
-	readonly bus: EventSink;
-	/**
-	 * The only types that may come in, and their schemas. Default: whatever the bus takes. It is a gate: the bus still
-	 * gets the data as received, so that a schema which converts is not applied twice.
-	 */
-	readonly events?: Catalog | undefined;
-	/** How old, or how far ahead, a message may be; exactly as much still passes. Default: 300. */
-	readonly toleranceSeconds?: number | undefined;
-	/** Default: 1,048,576 (1 MiB). */
-	readonly maxBodyBytes?: number | undefined;
-	/** Default: the machine's clock. */
-	readonly clock?: Pick<Clock, "now"> | undefined;
-}
+import { readEncoding } from "./content.ts";
+import { createDeadline } from "./deadline.ts";
+import { createDedupe } from "./dedupe.ts";
+import { answerChallenge, createConsent } from "./handshake.ts";
+import { createIntake } from "./intake.ts";
+import type { ReceivedEvent } from "./received-event.ts";
+import { type ReceiverOptions, type ReceiverSettings, readReceiverOptions } from "./receiver-options.ts";
 
 /** Takes webhooks in; made by {@link createReceiver}. */
 export interface Receiver {
@@ -43,7 +16,7 @@ export interface Receiver {
 	readonly fetch: (request: Request) => Promise<Response>;
 }
 
-// What is the sender's to mend. Everything else that is thrown is this program's fault, and rejects.
+// What is the sender's to mend, or the moment's. Everything else that is thrown is this program's fault, and rejects.
 const statusByCode: { readonly [Code in CallhookErrorCode]?: number } = {
 	ERR_CALLHOOK_SIGNATURE_HEADER: 401,
 	ERR_CALLHOOK_SIGNATURE_TIMESTAMP: 401,
@@ -52,25 +25,27 @@ const statusByCode: { readonly [Code in CallhookErrorCode]?: number } = {
 	ERR_CALLHOOK_SIGNATURE_MISMATCH: 401,
 	ERR_CALLHOOK_BODY_TOO_LARGE: 413,
 	ERR_CALLHOOK_INVALID_BODY: 400,
+	ERR_CALLHOOK_CLOUDEVENTS_VERSION: 400,
 	ERR_CALLHOOK_INVALID_EVENT_TYPE: 400,
 	ERR_CALLHOOK_UNKNOWN_EVENT_TYPE: 400,
 	ERR_CALLHOOK_INVALID_DATA: 400,
 	ERR_CALLHOOK_CLOSED: 503,
+	ERR_CALLHOOK_STORE_UNAVAILABLE: 503,
 };
 
 /**
- * Makes a receiver: it verifies a Standard Webhooks message, validates its event and emits it on a bus, under the id
- * and the time it was sent with.
+ * Makes a receiver: it verifies a message, validates its events and emits them on a bus, under the id and the time they
+ * were sent with. Messages are those of Standard Webhooks, also with CloudEvents inside, or those of a `preset`.
  *
- * It answers 204 once `emit` returned: the data is valid and the callbacks ran; handlers go on afterwards. Otherwise
- * it answers with `{ "error": code }`: 400 for a body that is not `{ type, timestamp, data }`, an unknown type or
- * invalid data, 401 for a signature, 405, 413 and 415 for method, size and content type, 503 when the bus is closed.
- * Senders retry all of these, on purpose: an event this program does not know yet comes again once it does.
+ * It answers 202 once the store of the bus has the event, or 204 once `emit` returned where it has none: the data is valid and
+ * the callbacks ran; handlers go on afterwards, unless `mode` is `inline`. Handshakes get their answer. Otherwise it answers
+ * with `{ "error": code }`; `docs/how-to/receive-a-webhook.md` has the table. Senders retry most of these, on purpose: an
+ * event this program does not know yet comes again once it does.
  *
  * `fetch` rejects only for faults of this program, such as an asynchronous schema, so that the framework's own error
  * handling sees them. One fault it answers, with status 500 and a message: a body somebody else has already read.
  *
- * A message can arrive more than once. Its `event.id` stays the same.
+ * A message can arrive more than once, with the same `event.id`: `dedupe` lets it run once.
  *
  * Throws ERR_CALLHOOK_INVALID_SECRET or ERR_CALLHOOK_INVALID_OPTION.
  *
@@ -81,49 +56,106 @@ const statusByCode: { readonly [Code in CallhookErrorCode]?: number } = {
  * ```
  */
 export function createReceiver(options: ReceiverOptions): Receiver {
-	checkOptions("options", options, ["secrets", "bus", "events", "toleranceSeconds", "maxBodyBytes", "clock"]);
-	const { secrets, bus, events, toleranceSeconds, maxBodyBytes = 1_048_576, clock } = options;
-	checkMethod("bus", bus, "emit");
-	if (events !== undefined) checkMethod("events", events, "parse");
-	if (clock !== undefined) checkMethod("clock", clock, "now");
-	checkNumber("maxBodyBytes", maxBodyBytes, { min: 1 });
-	const verify = createVerifier({ secrets, toleranceSeconds, now: clock && (() => clock.now()) });
+	const settings = readReceiverOptions(options);
+	const { preset, clock, toleranceSeconds, maxHops, mode } = settings;
+	const source = preset.open({ toleranceSeconds, now: () => clock.now() });
+	const consent = createConsent(settings.consent);
+	const intake = createIntake(settings);
+	const dedupe = createDedupe(settings.dedupe);
 
-	async function receive(request: Request): Promise<void> {
-		const message = await verify(await readBody(request, maxBodyBytes), request.headers);
-		const { type, timestamp, data } = parseReceivedEvent(message.body);
-		events?.parse(type, data);
-		// A sink of the user's own may be asynchronous; what it could not take must not be answered with 204.
-		const origin = { id: message.id, time: timestamp };
-		const traceparent = request.headers.get("traceparent") ?? "";
-		// A malformed one counts as none: https://www.w3.org/TR/trace-context/#processing-model-for-working-with-trace-context
-		await bus.emit(type, data, isTraceparent(traceparent) ? { ...origin, traceparent } : origin);
+	async function receive(request: Request): Promise<Response> {
+		const { headers } = request;
+		const body = await readPacked(request, settings);
+		if (body instanceof Response) return body;
+		const message = await source.read(body, headers);
+		if ("answer" in message) return message.answer;
+		// In a batch it is an event like others, which must not be lost behind the answer.
+		const [only, ...others] = message.events;
+		const mayAnswer = others.length === 0 && source.isOpenToAll !== true;
+		const challenge = only && mayAnswer && answerChallenge(only);
+		if (challenge instanceof Response) return challenge;
+		const hops = readHops(headers);
+		if (hops > maxHops) return leaveAside("TOO_MANY_HOPS");
+		const answer = await takeAll(
+			message.events.map((event) => withTrace(event, headers)),
+			hops + 1,
+		);
+		return message.isAnsweredEmpty === true && answer.ok ? new Response(null, { status: 200 }) : answer;
+	}
+
+	/** One after the other; the first that is not taken decides the answer, and the sender sends all of them again. */
+	async function takeAll(events: readonly ReceivedEvent[], hops: number): Promise<Response> {
+		let answer = new Response(null, { status: 204 });
+		// Of the whole message, however many events it has: its sender does not wait longer for a batch.
+		const endMs = mode === "inline" ? clock.now() + settings.inlineTimeoutMs : Number.POSITIVE_INFINITY;
+		for (const event of events) {
+			if (clock.now() >= endMs) return refuseUnfinished();
+			({ answer } = await dedupe(event.id, () => intake(event, hops, endMs)));
+			if (!answer.ok) break;
+		}
+		return answer;
 	}
 
 	return {
 		async fetch(request) {
-			if (request.method !== "POST") return refuseMethod();
-			if (!isJson(request.headers.get("content-type"))) return refuse(415, "UNSUPPORTED_MEDIA_TYPE");
-			if (request.bodyUsed || request.body?.locked === true) return refuseReadBody();
+			const { method, headers } = request;
+			if (method === "OPTIONS" && consent !== undefined) return consent(request);
+			if (method !== "POST") return refuseMethod(consent && "POST, OPTIONS");
+			if (!source.takes(headers)) return refuse(415, "UNSUPPORTED_MEDIA_TYPE");
+			if (sizeOf(headers) > settings.maxHeaderBytes) return refuse(431, "HEADERS_TOO_LARGE");
+			if (request.bodyUsed || request.body?.locked === true) return refuseReadBody(webFix);
 			try {
-				await receive(request);
+				return await receive(request);
 			} catch (error) {
 				if (!isCallhookError(error)) throw error;
 				const status = statusByCode[error.code];
 				if (status === undefined) throw error;
 				return refuse(status, error.code);
 			}
-			return new Response(null, { status: 204 });
 		},
 	};
 }
 
-// Parameters do not matter: JSON has no charset of its own, and bytes that are not UTF-8 are refused when read.
-function isJson(contentType: string | null): boolean {
-	return contentType?.split(";")[0]?.trim().toLowerCase() === "application/json";
+const webFix =
+	"Hand over the request before anything reads it, or a clone: in Hono receiver.fetch(c.req.raw) in front of c.req.json().";
+
+/** The body, unpacked, or why it was not read. */
+async function readPacked(
+	request: Request,
+	{ clock, maxBodyBytes, readTimeoutMs }: ReceiverSettings,
+): Promise<Uint8Array | Response> {
+	const encoding = readEncoding(request.headers);
+	if (encoding === undefined) {
+		return refuse(415, "UNSUPPORTED_CONTENT_ENCODING", { "accept-encoding": "gzip, deflate" });
+	}
+	const deadline = createDeadline(clock, readTimeoutMs);
+	try {
+		return await readBody(request, maxBodyBytes, { encoding, signal: deadline.signal });
+	} catch (error) {
+		if (deadline.signal.aborted) return refuse(408, "REQUEST_TIMEOUT");
+		throw error;
+	} finally {
+		deadline.clear();
+	}
 }
 
-function checkMethod(option: string, value: unknown, method: string): void {
-	if (typeof (value as Record<string, unknown> | null | undefined)?.[method] === "function") return;
-	throw invalidOption(option, `an object with a method ${method}()`, value);
+function sizeOf(headers: Headers): number {
+	let bytes = 0;
+	// As they stand in the request: with ": " and the end of the line.
+	headers.forEach((value, name) => {
+		bytes += name.length + value.length + 4;
+	});
+	return bytes;
+}
+
+/** Over how many webhooks the event had come to the sender. Of several the most count; a text that is no number, as none. */
+function readHops(headers: Headers): number {
+	const texts = (headers.get("webhook-hops") ?? "").split(",").map((text) => text.trim());
+	return Math.max(...texts.map((text) => (/^\d{1,3}$/u.test(text) ? Number(text) : 0)));
+}
+
+function withTrace(event: ReceivedEvent, headers: Headers): ReceivedEvent {
+	const traceparent = headers.get("traceparent") ?? "";
+	// A malformed one counts as none: https://www.w3.org/TR/trace-context/#processing-model-for-working-with-trace-context
+	return isTraceparent(traceparent) ? { ...event, traceparent } : event;
 }

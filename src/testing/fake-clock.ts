@@ -1,17 +1,24 @@
 import type { Clock } from "../internal/clock.ts";
 import { nextTurn } from "../internal/next-turn.ts";
+import { checkNumber, checkOptions, invalidOption } from "../internal/options.ts";
 
 /** A clock that moves only when told to. */
 export interface FakeClock extends Clock {
 	/**
-	 * Moves the time forward and fires the timers that come due on the way, in order. Before each and at the end it
-	 * lets everything run that is ready, so that what a timer started has set its own timers.
+	 * Moves the time forward, by at least 0 milliseconds, and fires the timers that come due on the way, in order. Before each and at the end it
+	 * lets everything run that is ready, so that what a timer started has set its own timers. Two calls at once move it
+	 * one after the other. Rejects with ERR_CALLHOOK_INVALID_OPTION.
 	 */
 	advance(ms: number): Promise<void>;
 	/** Moves the time to the next timer and fires it; answers whether there was one. */
 	advanceToNext(): Promise<boolean>;
 	/** How many timers are set. */
 	readonly timers: number;
+}
+
+interface Timer {
+	readonly dueAtMs: number;
+	readonly callback: () => void;
 }
 
 // A delivery takes four: its event is stored, it is claimed, it is settled, and the next due time is asked for.
@@ -32,14 +39,19 @@ async function letRun(): Promise<void> {
  * await clock.advance(30_000);
  * ```
  */
-export function fakeClock(options: { readonly now?: number | Date } = {}): FakeClock {
-	let nowMs = new Date(options.now ?? "2026-01-01T00:00:00Z").getTime();
+export function fakeClock(options: { readonly now?: number | Date | undefined } = {}): FakeClock {
+	checkOptions("fakeClock", options, ["now"]);
+	const { now = Date.UTC(2026, 0, 1) } = options;
+	let nowMs = typeof now === "number" ? now : now instanceof Date ? now.getTime() : Number.NaN;
+	if (!Number.isFinite(nowMs)) throw invalidOption("now", "a Date or milliseconds since 1970", now);
+	/** Two that move the clock at once do so one after the other. */
+	let last: Promise<unknown> = Promise.resolve();
 	let nextId = 1;
-	const timers = new Map<number, { readonly dueAtMs: number; readonly callback: () => void }>();
+	const timers = new Map<number, Timer>();
 
-	function takeDue(untilMs: number): { readonly dueAtMs: number; readonly callback: () => void } | undefined {
+	function takeDue(untilMs: number): Timer | undefined {
 		let dueId: number | undefined;
-		let due: { readonly dueAtMs: number; readonly callback: () => void } | undefined;
+		let due: Timer | undefined;
 		for (const [id, timer] of timers) {
 			if (timer.dueAtMs <= untilMs && (due === undefined || timer.dueAtMs < due.dueAtMs)) {
 				dueId = id;
@@ -48,6 +60,18 @@ export function fakeClock(options: { readonly now?: number | Date } = {}): FakeC
 		}
 		if (dueId !== undefined) timers.delete(dueId);
 		return due;
+	}
+
+	async function fire({ dueAtMs, callback }: Timer): Promise<void> {
+		nowMs = Math.max(nowMs, dueAtMs);
+		callback();
+		await letRun();
+	}
+
+	function inTurn<Result>(move: () => Promise<Result>): Promise<Result> {
+		const moved = last.then(move);
+		last = moved.catch(() => undefined);
+		return moved;
 	}
 
 	return {
@@ -61,25 +85,22 @@ export function fakeClock(options: { readonly now?: number | Date } = {}): FakeC
 			timers.delete(timer as number);
 		},
 		async advance(ms) {
-			const untilMs = nowMs + ms;
-			await letRun();
-			for (let timer = takeDue(untilMs); timer !== undefined; timer = takeDue(untilMs)) {
-				nowMs = Math.max(nowMs, timer.dueAtMs);
-				timer.callback();
+			checkNumber("ms", ms ?? Number.NaN, { min: 0, integer: false });
+			return inTurn(async () => {
+				const untilMs = nowMs + ms;
 				await letRun();
-			}
-			nowMs = untilMs;
-			await letRun();
+				for (let timer = takeDue(untilMs); timer !== undefined; timer = takeDue(untilMs)) await fire(timer);
+				nowMs = untilMs;
+				await letRun();
+			});
 		},
-		async advanceToNext() {
-			await letRun();
-			const timer = takeDue(Number.POSITIVE_INFINITY);
-			if (timer === undefined) return false;
-			nowMs = Math.max(nowMs, timer.dueAtMs);
-			timer.callback();
-			await letRun();
-			return true;
-		},
+		advanceToNext: () =>
+			inTurn(async () => {
+				await letRun();
+				const timer = takeDue(Number.POSITIVE_INFINITY);
+				if (timer !== undefined) await fire(timer);
+				return timer !== undefined;
+			}),
 		get timers() {
 			return timers.size;
 		},

@@ -2,12 +2,19 @@ import { appendChecks } from "./store-contract/append.ts";
 import { claimChecks } from "./store-contract/claim.ts";
 import { closingChecks } from "./store-contract/closing.ts";
 import { endpointChecks } from "./store-contract/endpoints.ts";
+import { eventChecks } from "./store-contract/events.ts";
 import type { StoreCheck, StoreContractCase, StoreHarness } from "./store-contract/harness.ts";
 import { historyChecks } from "./store-contract/history.ts";
 import { leaseChecks } from "./store-contract/lease.ts";
 import { orderChecks } from "./store-contract/order.ts";
+import { pruneChecks } from "./store-contract/prune.ts";
+import { receiptChecks } from "./store-contract/receipts.ts";
+import { reopenChecks } from "./store-contract/reopen.ts";
+import { replayChecks } from "./store-contract/replay.ts";
 import { scheduleChecks } from "./store-contract/schedule.ts";
 import { settleChecks } from "./store-contract/settle.ts";
+import { sharingChecks } from "./store-contract/sharing.ts";
+import { statsChecks } from "./store-contract/stats.ts";
 
 const checks: readonly StoreCheck[] = [
 	...appendChecks,
@@ -17,8 +24,15 @@ const checks: readonly StoreCheck[] = [
 	...orderChecks,
 	...scheduleChecks,
 	...historyChecks,
+	...eventChecks,
+	...statsChecks,
+	...replayChecks,
+	...pruneChecks,
 	...endpointChecks,
+	...receiptChecks,
 	...closingChecks,
+	...reopenChecks,
+	...sharingChecks,
 ];
 
 /**

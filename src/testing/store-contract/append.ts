@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import { isCallhookError } from "../../errors.ts";
 import type { StoredEvent } from "../../outbox/ports.ts";
-import { add, claim, claimOne, delivery, event, expectSettled, newEvent, plain, query } from "./fixtures.ts";
+import {
+	add,
+	claim,
+	claimOne,
+	delivery,
+	event,
+	expectSettled,
+	newEvent,
+	plain,
+	query,
+	requestsFor,
+} from "./fixtures.ts";
 import type { StoreCheck } from "./harness.ts";
 
 // As JSON allows it and a store must not change it: a payload is signed byte by byte, retry after retry.
@@ -14,7 +25,11 @@ export const appendChecks: readonly StoreCheck[] = [
 			const full: Required<StoredEvent> = {
 				...{ id: "evt_1", type: "order.paid", time: "2026-01-02T03:04:05.678Z", source: "/shop?a=1" },
 				...{ dataJson: oddJson, metadataJson: oddJson, key: "o'1\n", subject: "ünï", correlationId: "c" },
-				...{ causationId: "d", traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+				...{
+					version: 2,
+					causationId: "d",
+					traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+				},
 			};
 			await store.append([{ event: full, deliveries: [delivery()] }]);
 			assert.deepEqual(plain((await claimOne(store)).event), full);
@@ -93,7 +108,7 @@ export const appendChecks: readonly StoreCheck[] = [
 				"duplicate",
 				"duplicate",
 			]);
-			assert.equal(await store.nextDueInMs({ groups: ["g"], capacity: new Map() }), undefined);
+			assert.equal(await store.nextDueInMs(requestsFor()), undefined);
 		},
 	},
 	{
@@ -113,6 +128,41 @@ export const appendChecks: readonly StoreCheck[] = [
 			assert.equal(claims.length, 2_000);
 			const settlements = claims.map(({ token }) => ({ token, to: { state: "delivered" as const } }));
 			assert.equal((await store.settle(settlements)).filter((result) => result === "ok").length, 2_000);
+		},
+	},
+	{
+		name: "append() - of equal events from parallel calls one is stored, with its deliveries alone",
+		async check({ store }) {
+			const targets = Array.from({ length: 8 }, (_, index) => `t${index}`);
+			const results = await Promise.all(
+				targets.map((target) => store.append([newEvent("evt_1", delivery({ target }))])),
+			);
+			assert.equal(results.flat().filter((result) => result === "stored").length, 1);
+			assert.equal(results.flat().filter((result) => result === "duplicate").length, 7);
+			const { target } = await claimOne(store);
+			assert.deepEqual(results[targets.indexOf(target)], ["stored"]);
+		},
+	},
+	{
+		name: "append() - of events with one idempotency key from parallel calls one is stored",
+		async check({ store }) {
+			const ids = Array.from({ length: 8 }, (_, index) => `evt_${index}`);
+			const results = await Promise.all(
+				ids.map((id, index) =>
+					store.append([
+						{ ...newEvent(id, delivery()), idempotencyKey: "k" },
+						newEvent(`other_${index}`, delivery({ group: "h" })),
+					]),
+				),
+			);
+			assert.equal(results.filter(([first]) => first === "stored").length, 1);
+			assert.ok(results.every(([, second]) => second === "stored"));
+			const claimed = await claimOne(store);
+			assert.equal(results[ids.indexOf(claimed.event.id)]?.[0], "stored");
+			assert.deepEqual(
+				(await store.getEvents(ids)).map(({ id }) => id),
+				[claimed.event.id],
+			);
 		},
 	},
 	{

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
-import type { Claim } from "../../outbox/ports.ts";
+import type { Claim, GroupRequests } from "../../outbox/ports.ts";
 import {
 	add,
+	type ClaimRequest,
 	claim,
 	claimOne,
 	delivery,
 	eventIds,
 	expectClaims,
 	expectNoClaim,
+	longMs,
+	query,
 	queryOne,
+	requestsFor,
 } from "./fixtures.ts";
 import type { StoreCheck, StoreHarness } from "./harness.ts";
 
@@ -18,6 +22,17 @@ type Store = StoreHarness["store"];
 async function addTo(store: Store, target: string, count: number): Promise<void> {
 	const ids = Array.from({ length: count }, (_, index) => `${target}${index + 1}`);
 	await add(store, ids, delivery({ target }));
+}
+
+/** What to claim of two groups, each with limits of its own. */
+function requestsOfTwo(g: ClaimRequest, h: ClaimRequest): GroupRequests {
+	return new Map([...requestsFor({ ...g, groups: ["g"] }), ...requestsFor({ ...h, groups: ["h"] })]);
+}
+
+/** How many claims each target of each group got. */
+function countByGroup(claims: readonly Claim[]): Record<string, Record<string, number>> {
+	const inGroup = (name: string) => countTargets(claims.filter(({ group }) => group === name));
+	return { g: inGroup("g"), h: inGroup("h") };
 }
 
 /** How many claims each target got. */
@@ -96,6 +111,61 @@ export const claimChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "claim() - each group has its own limit, and a full one takes nothing from another",
+		async check({ store }) {
+			const ids = Array.from({ length: 30 }, (_, index) => `evt_${index}`);
+			await add(store, ids, delivery());
+			await add(store, ["h1", "h2", "h3", "h4"], delivery({ group: "h" }));
+			const first = await store.claim(requestsOfTwo({ limit: 2 }, { limit: 3 }), longMs);
+			assert.deepEqual(countByGroup(first), { g: { a: 2 }, h: { a: 3 } });
+			const second = await store.claim(requestsOfTwo({ limit: 3 }, { limit: 100 }), longMs);
+			assert.deepEqual(countByGroup(second), { g: { a: 3 }, h: { a: 1 } });
+			const third = await store.claim(requestsOfTwo({ limit: 100 }, { limit: 100 }), longMs);
+			assert.deepEqual(countByGroup(third), { g: { a: 25 }, h: {} });
+		},
+	},
+	{
+		name: "claim() - each group has its own `limitPerTarget`",
+		async check({ store }) {
+			for (const target of ["a", "b"]) {
+				const ids = Array.from({ length: 5 }, (_, index) => `${target}${index}`);
+				await add(store, ids, delivery({ target }), delivery({ group: "h", target }));
+			}
+			const requests = requestsOfTwo({ limitPerTarget: 1 }, { limitPerTarget: 3 });
+			assert.deepEqual(countByGroup(await store.claim(requests, longMs)), {
+				...{ g: { a: 1, b: 1 }, h: { a: 3, b: 3 } },
+			});
+		},
+	},
+	{
+		name: "claim() - the capacity of a target is one of its own group",
+		async check({ store }) {
+			const ids = ["evt_1", "evt_2", "evt_3"];
+			await add(store, ids, delivery(), delivery({ group: "h" }));
+			const capacity = (count: number) => new Map([["a", count]]);
+			const first = await store.claim(
+				requestsOfTwo({ capacity: capacity(0) }, { capacity: capacity(2) }),
+				longMs,
+			);
+			assert.deepEqual(countByGroup(first), { g: {}, h: { a: 2 } });
+			const second = await store.claim(requestsOfTwo({ capacity: capacity(1) }, {}), longMs);
+			assert.deepEqual(countByGroup(second), { g: { a: 1 }, h: { a: 1 } });
+		},
+	},
+	{
+		name: "claim() - gives every delivery to its own claim, however often it was to be claimed before",
+		async check({ store }) {
+			await addTo(store, "a", 4);
+			await store.cancel({});
+			await store.replay({});
+			await store.release((await claim(store, { limit: 2 })).map(({ token }) => token));
+			const claims = await claim(store);
+			assert.equal(new Set(claims.map(({ deliveryId }) => deliveryId)).size, 4);
+			assert.equal(claims.length, 4);
+			assert.equal(new Set(claims.map(({ token }) => token)).size, 4);
+		},
+	},
+	{
 		name: "claim() - never gives one delivery to two claimers at once",
 		async check({ store }) {
 			for (const target of ["a", "b", "c"]) await addTo(store, target, 40);
@@ -111,6 +181,29 @@ export const claimChecks: readonly StoreCheck[] = [
 			await claimAll();
 			assert.equal(claimed.length, 120);
 			assert.equal(new Set(claimed).size, 120);
+		},
+	},
+	{
+		name: "claim() - while events are appended gives each once, and none is lost",
+		async check({ store }) {
+			const claimed: string[] = [];
+			let isAppending = true;
+			const append = async () => {
+				for (let round = 0; round < 25; round++) {
+					await Promise.all(
+						["a", "b"].map((target) => add(store, [`${target}_${round}`], delivery({ target }))),
+					);
+				}
+				isAppending = false;
+			};
+			const claimAll = async () => {
+				while (isAppending) claimed.push(...eventIds(await claim(store, { limit: 3 })));
+			};
+			await Promise.all([append(), claimAll(), claimAll()]);
+			claimed.push(...eventIds(await claim(store)));
+			assert.equal(claimed.length, 50);
+			assert.equal(new Set(claimed).size, 50);
+			assert.equal((await query(store, { state: "in_flight" })).length, 50);
 		},
 	},
 ];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isCallhookError } from "../../errors.ts";
 import type { OutboxStore } from "../../outbox/ports.ts";
-import { add, claim, claimOne, delivery, newEvent } from "./fixtures.ts";
+import { add, claim, claimOne, delivery, newEvent, requestsFor } from "./fixtures.ts";
 import type { StoreCheck } from "./harness.ts";
 
 /** Every call of the port that answers with a promise. */
@@ -14,9 +14,10 @@ const calls: Readonly<Record<string, (store: OutboxStore, token: string) => Prom
 	query: (store) => store.query({}, {}),
 	replay: (store) => store.replay({}),
 	cancel: (store) => store.cancel({}),
-	prune: (store) => store.prune({ olderThanMs: 0, limit: 1 }),
+	getEvents: (store) => store.getEvents(["evt_1"]),
+	prune: (store) => store.prune({ limit: 1 }),
 	stats: (store) => store.stats(),
-	nextDueInMs: (store) => store.nextDueInMs({ groups: ["g"], capacity: new Map() }),
+	nextDueInMs: (store) => store.nextDueInMs(requestsFor()),
 	"endpoints.put": (store) => store.endpoints.put({ id: "ep_1", document: "{}" }),
 	"endpoints.get": (store) => store.endpoints.get("ep_1"),
 	"endpoints.list": (store) => store.endpoints.list({}),

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import type {
 	AttemptRecord,
 	Claim,
-	ClaimRequest,
 	DeliveryFilter,
+	DeliveryState,
+	GroupRequest,
+	GroupRequests,
 	NewDelivery,
 	NewEvent,
 	OutboxStore,
@@ -52,13 +54,27 @@ export async function add(
 	);
 }
 
-/** Claims what is due in the group `g`, for long, as much as there is. */
-export function claim(store: OutboxStore, request: Partial<ClaimRequest> = {}): Promise<readonly Claim[]> {
-	const all = { groups: ["g"], limit: 10_000, limitPerTarget: 10_000, capacity: new Map<string, number>() };
-	return store.claim({ ...all, leaseMs: longMs, ...request });
+/** What to claim: everything of the group `g`, unless it says otherwise. */
+export interface ClaimRequest extends Partial<GroupRequest> {
+	readonly groups?: readonly string[];
+	readonly leaseMs?: number;
 }
 
-export async function claimOne(store: OutboxStore, request: Partial<ClaimRequest> = {}): Promise<Claim> {
+/** The same request for each group. */
+export function requestsFor({ groups = ["g"], ...request }: ClaimRequest = {}): GroupRequests {
+	const all = { limit: 10_000, limitPerTarget: 10_000, capacity: new Map<string, number>() };
+	return new Map(groups.map((group) => [group, { ...all, ...request }]));
+}
+
+/** Claims what is due in the group `g`, for long, as much as there is. */
+export function claim(
+	store: OutboxStore,
+	{ leaseMs = longMs, ...request }: ClaimRequest = {},
+): Promise<readonly Claim[]> {
+	return store.claim(requestsFor(request), leaseMs);
+}
+
+export async function claimOne(store: OutboxStore, request: ClaimRequest = {}): Promise<Claim> {
 	const claims = await claim(store, request);
 	assert.equal(claims.length, 1, "exactly one delivery should have been claimable");
 	return claims[0] as Claim;
@@ -76,7 +92,7 @@ export function eventIds(claims: readonly Claim[]): string[] {
 export async function expectClaims(
 	store: OutboxStore,
 	expected: readonly string[],
-	request: Partial<ClaimRequest> = {},
+	request: ClaimRequest = {},
 ): Promise<readonly Claim[]> {
 	const claims = await claim(store, request);
 	assert.deepEqual(eventIds(claims), expected, "claim() should give these events in this order");
@@ -118,6 +134,32 @@ export async function queryOne(store: OutboxStore, filter: DeliveryFilter): Prom
 	const items = await query(store, filter);
 	assert.equal(items.length, 1, `query(${JSON.stringify(filter)}) should give exactly one delivery`);
 	return items[0] as StoredDelivery;
+}
+
+/** How many deliveries of a target of the group `g` are in each state. */
+export async function statesOf(
+	store: OutboxStore,
+	target = "a",
+): Promise<Readonly<Record<DeliveryState, number>> | undefined> {
+	const { targets } = await store.stats();
+	return targets.find((each) => each.group === "g" && each.target === target)?.states;
+}
+
+export async function queriedIds(store: OutboxStore, filter: DeliveryFilter = {}): Promise<string[]> {
+	return (await query(store, filter)).map(({ eventId }) => eventId);
+}
+
+/** One delivery in each state: the events are named like the states. */
+export async function addOneInEachState(store: OutboxStore): Promise<void> {
+	const finals = ["delivered", "dead", "cancelled"] as const;
+	await add(store, [...finals, "waiting"]);
+	for (const claimed of await claim(store)) {
+		const final = finals.find((state) => state === claimed.event.id);
+		await expectSettled(store, claimed, final ?? waiting(longMs), attempt(1));
+	}
+	await add(store, ["in_flight"]);
+	await claimOne(store);
+	await add(store, ["pending"]);
 }
 
 /** The value without the fields that are `undefined`: a store may leave them out. */

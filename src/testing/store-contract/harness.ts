@@ -6,9 +6,19 @@ export interface StoreHarness {
 	readonly store: OutboxStore;
 	/**
 	 * Lets at least `ms` milliseconds pass on the store's own clock: a fake clock is moved; where a database's clock
-	 * decides, wait, or shift the times in its tables. The suite asks for little more than a second at a time.
+	 * decides, wait, or make that clock movable: what was shown before must not change. The suite asks for little more than a second at a time.
 	 */
 	advance(ms: number): Promise<void>;
+	/**
+	 * Opens the same data with a new store; called once the store was closed. Leave it out where nothing stays: the
+	 * suite then passes over what it asks of a store that was opened again. The suite closes what this opens.
+	 */
+	reopen?(): Promise<OutboxStore>;
+	/**
+	 * Opens another store on the same data while the first is open, as another process would. Leave it out where
+	 * `capabilities.sharing` is "none". The suite closes what this opens.
+	 */
+	openAnother?(): Promise<OutboxStore>;
 	/** Removes what the closed store leaves behind: a file, a schema. */
 	dispose?(): Promise<void>;
 }

@@ -1,40 +1,30 @@
 import assert from "node:assert/strict";
-import type { DeliveryFilter, OutboxStore } from "../../outbox/ports.ts";
+import type { AttemptRecord, DeliveryFilter } from "../../outbox/ports.ts";
 import {
 	add,
+	addOneInEachState,
 	attempt,
 	claim,
 	claimOne,
 	delivery,
 	event,
-	expectClaims,
-	expectNoClaim,
 	expectSettled,
 	longMs,
-	pastShortMs,
+	plain,
+	queriedIds,
 	query,
 	queryOne,
-	settle,
 	shortMs,
 	waiting,
+	withinShortMs,
 } from "./fixtures.ts";
 import type { StoreCheck } from "./harness.ts";
 
-async function queriedIds(store: OutboxStore, filter: DeliveryFilter): Promise<string[]> {
-	return (await query(store, filter)).map(({ eventId }) => eventId);
-}
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/u;
 
-/** One delivery in each state: the events are named like the states. */
-async function addOneInEachState(store: OutboxStore): Promise<void> {
-	const finals = ["delivered", "dead", "cancelled"] as const;
-	await add(store, [...finals, "waiting"]);
-	for (const claimed of await claim(store)) {
-		const final = finals.find((state) => state === claimed.event.id);
-		await expectSettled(store, claimed, final ?? waiting(longMs), attempt(1));
-	}
-	await add(store, ["in_flight"]);
-	await claimOne(store);
-	await add(store, ["pending"]);
+function parseTime(time: string | undefined, what: string): number {
+	assert.match(time ?? "", rfc3339, `${what} should be a time in RFC 3339, UTC`);
+	return Date.parse(time ?? "");
 }
 
 export const historyChecks: readonly StoreCheck[] = [
@@ -82,8 +72,104 @@ export const historyChecks: readonly StoreCheck[] = [
 				assert.equal(eventId, state);
 				const isFinal = state === "delivered" || state === "dead" || state === "cancelled";
 				assert.equal(nextAttemptAt === undefined, isFinal, `nextAttemptAt of a ${state} delivery`);
-				if (nextAttemptAt !== undefined) assert.match(nextAttemptAt, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/u);
+				if (nextAttemptAt !== undefined) parseTime(nextAttemptAt, "nextAttemptAt");
 			}
+		},
+	},
+	{
+		name: "query() - says when a delivery was added, in every state the same",
+		async check({ store, advance }) {
+			await add(store, ["evt_1"]);
+			const filter = { eventId: "evt_1" };
+			const { addedAt, nextAttemptAt } = await queryOne(store, filter);
+			const addedAtMs = parseTime(addedAt, "addedAt");
+			// A delivery without a delay is due when it is added.
+			assert.ok(Math.abs(Date.parse(nextAttemptAt ?? "") - addedAtMs) < withinShortMs);
+			assert.deepEqual(await queriedIds(store, { since: addedAt }), ["evt_1"]);
+			assert.deepEqual(await queriedIds(store, { until: addedAt }), []);
+			const claimed = await claimOne(store);
+			const steps = [
+				() => expectSettled(store, claimed, waiting(0)),
+				async () => expectSettled(store, await claimOne(store), "dead"),
+				() => store.replay({}),
+				() => store.cancel({}),
+			];
+			for (const step of steps) {
+				await step();
+				const { addedAt: now, state } = await queryOne(store, filter);
+				assert.equal(now, addedAt, `addedAt of the ${state} delivery`);
+			}
+			await advance(shortMs);
+			await add(store, ["evt_2"], delivery({ delayMs: longMs }));
+			const later = await queryOne(store, { eventId: "evt_2" });
+			const laterMs = parseTime(later.addedAt, "addedAt");
+			assert.ok(laterMs > Date.parse((await queryOne(store, filter)).addedAt) + withinShortMs);
+			assert.ok(Date.parse(later.nextAttemptAt ?? "") > laterMs + longMs - withinShortMs);
+		},
+	},
+	{
+		name: "query() - says when a delivery ended, in final states only",
+		async check({ store, advance }) {
+			await addOneInEachState(store);
+			await add(store, ["in_time"], delivery({ target: "b" }));
+			const isFinal = ["delivered", "dead", "cancelled"];
+			for (const { state, addedAt, endedAt } of await query(store)) {
+				assert.equal(endedAt !== undefined, isFinal.includes(state), `endedAt of a ${state} delivery`);
+				if (endedAt === undefined) continue;
+				const tookMs = parseTime(endedAt, "endedAt") - Date.parse(addedAt);
+				assert.ok(tookMs >= 0 && tookMs < withinShortMs, `ended ${tookMs} ms after it was added`);
+			}
+			await advance(shortMs);
+			await store.cancel({ eventId: "in_time" });
+			const { addedAt, endedAt } = await queryOne(store, { eventId: "in_time" });
+			const tookMs = parseTime(endedAt, "endedAt") - Date.parse(addedAt);
+			assert.ok(tookMs > withinShortMs, `it was cancelled a second after it was added, not ${tookMs} ms`);
+		},
+	},
+	{
+		name: "query() - a replayed delivery has not ended, until it ends again",
+		async check({ store, advance }) {
+			await add(store, ["evt_1"]);
+			await expectSettled(store, await claimOne(store), "dead");
+			const first = await queryOne(store, { eventId: "evt_1" });
+			await store.replay({});
+			assert.equal((await queryOne(store, { eventId: "evt_1" })).endedAt, undefined);
+			await advance(shortMs);
+			await expectSettled(store, await claimOne(store), "delivered");
+			const second = await queryOne(store, { eventId: "evt_1" });
+			const laterMs = parseTime(second.endedAt, "endedAt") - Date.parse(first.endedAt ?? "");
+			assert.ok(laterMs > withinShortMs, "endedAt should be the time of the last end");
+		},
+	},
+	{
+		name: "query() - shows an attempt with every field it was logged with",
+		async check({ store }) {
+			await add(store, ["evt_1"]);
+			const full: Required<AttemptRecord> = {
+				...{ number: 1, startedAt: "2026-01-02T03:04:06.789Z", durationMs: 1_234 },
+				outcome: "failed",
+				...{ status: 503, errorCode: "EO'DD", error: 'Ünerwartet:\n\t"x"', responseBody: "<é 𝒳>" },
+				errorClass: "other",
+				...{ requestHeaders: { "x-a": "1" }, responseHeaders: { server: "é\t\u0000", __proto__x: "" } },
+			};
+			await expectSettled(store, await claimOne(store), waiting(0), full);
+			await expectSettled(store, await claimOne(store), "dead", attempt(2));
+			const { attempts } = await queryOne(store, { eventId: "evt_1" });
+			assert.deepEqual(attempts.map(plain), [full, attempt(2)]);
+		},
+	},
+	{
+		name: "query() - keeps the attempts of a delivery that is replayed",
+		async check({ store }) {
+			await add(store, ["evt_1"]);
+			await expectSettled(store, await claimOne(store), "dead", attempt(1, { error: "first" }));
+			await store.replay({});
+			await expectSettled(store, await claimOne(store), "delivered", attempt(1, { error: "second" }));
+			const { attempts } = await queryOne(store, { eventId: "evt_1" });
+			assert.deepEqual(
+				attempts.map(({ error }) => error),
+				["first", "second"],
+			);
 		},
 	},
 	{
@@ -92,13 +178,12 @@ export const historyChecks: readonly StoreCheck[] = [
 			await add(store, ["evt_1"]);
 			await advance(shortMs);
 			await add(store, ["evt_2"]);
-			// A delivery without a delay is due when it is added.
-			const { nextAttemptAt: added } = await queryOne(store, { eventId: "evt_2" });
+			const { addedAt: added } = await queryOne(store, { eventId: "evt_2" });
 			await advance(shortMs);
 			await add(store, ["evt_3"]);
 			assert.deepEqual(await queriedIds(store, { since: added }), ["evt_3", "evt_2"]);
 			assert.deepEqual(await queriedIds(store, { until: added }), ["evt_1"]);
-			const afterMs = Date.parse(added ?? "") + shortMs / 2;
+			const afterMs = Date.parse(added) + shortMs / 2;
 			assert.deepEqual(await queriedIds(store, { since: added, until: new Date(afterMs).toISOString() }), [
 				"evt_2",
 			]);
@@ -150,89 +235,6 @@ export const historyChecks: readonly StoreCheck[] = [
 			const page = await store.query({}, {});
 			assert.equal(page.items.length, 50);
 			assert.equal((await store.query({}, { cursor: page.cursor })).items.length, 1);
-		},
-	},
-	{
-		name: "stats() - counts deliveries by group and state",
-		async check({ store }) {
-			await addOneInEachState(store);
-			await add(store, ["evt_1", "evt_2"], delivery({ group: "h" }), delivery());
-			const one = { pending: 1, in_flight: 1, waiting: 1, delivered: 1, dead: 1, cancelled: 1 };
-			const none = { pending: 0, in_flight: 0, waiting: 0, delivered: 0, dead: 0, cancelled: 0 };
-			const { groups } = await store.stats();
-			assert.deepEqual({ ...groups }, { g: { ...one, pending: 3 }, h: { ...none, pending: 2 } });
-		},
-	},
-	{
-		name: "replay() - makes final deliveries pending with a new count of attempts, and no others",
-		async check({ store }) {
-			await addOneInEachState(store);
-			assert.equal(await store.replay({}), 3);
-			for (const id of ["delivered", "dead", "cancelled"]) {
-				assert.equal((await queryOne(store, { eventId: id })).state, "pending");
-			}
-			const attempts = (await claim(store)).map(({ event: { id }, attempt: number }) => `${id} ${number}`);
-			assert.deepEqual(attempts.sort(), ["cancelled 1", "dead 1", "delivered 1", "pending 1"]);
-		},
-	},
-	{
-		name: "replay() - picks by its filter, and may be done again",
-		async check({ store }) {
-			await add(store, ["evt_1", "evt_2"]);
-			for (const claimed of await claim(store)) await expectSettled(store, claimed, "dead");
-			for (let times = 0; times < 3; times++) {
-				assert.equal(await store.replay({ eventId: "evt_2", state: "dead" }), 1);
-				const [claimed] = await expectClaims(store, ["evt_2"]);
-				assert.ok(claimed);
-				await expectNoClaim(store, "it is in flight");
-				await expectSettled(store, claimed, "dead");
-			}
-		},
-	},
-	{
-		name: "cancel() - ends what is not final, also in flight, and nothing else",
-		async check({ store, advance }) {
-			await addOneInEachState(store);
-			await add(store, ["evt_1"]);
-			const claimed = (await claim(store)).find(({ event: { id } }) => id === "evt_1");
-			assert.ok(claimed);
-			assert.equal(await store.cancel({ target: "b" }), 0);
-			assert.equal(await store.cancel({}), 4);
-			assert.equal(await settle(store, claimed, "delivered"), "lost");
-			assert.equal((await store.stats()).groups.g?.cancelled, 5);
-			assert.equal((await store.stats()).groups.g?.delivered, 1);
-			await advance(pastShortMs);
-			await expectNoClaim(store, "all is cancelled or final");
-		},
-	},
-	{
-		name: "prune() - forgets final deliveries that ended long enough ago, at most `limit`",
-		async check({ store, advance }) {
-			await addOneInEachState(store);
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 100 }), 0);
-			await advance(pastShortMs);
-			await add(store, ["new"], delivery({ target: "b" }));
-			await store.cancel({ target: "b" });
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 2 }), 2);
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 2 }), 1);
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 2 }), 0);
-			assert.deepEqual((await queriedIds(store, {})).sort(), ["in_flight", "new", "pending", "waiting"]);
-		},
-	},
-	{
-		name: "prune() - counts from the end of a delivery, not from its beginning, and spares what was replayed",
-		async check({ store, advance }) {
-			await add(store, ["evt_1", "evt_2"]);
-			const [first, second] = await claim(store);
-			assert.ok(first && second);
-			await expectSettled(store, first, "dead");
-			await advance(pastShortMs);
-			await expectSettled(store, second, "delivered");
-			await store.replay({ eventId: "evt_1" });
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 100 }), 0);
-			await advance(pastShortMs);
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 100 }), 1);
-			assert.deepEqual(await queriedIds(store, {}), ["evt_1"]);
 		},
 	},
 ];

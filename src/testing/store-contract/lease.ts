@@ -33,6 +33,28 @@ export const leaseChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "lease - a claim says how many before it ended by their lease, and a replay forgets them",
+		async check({ store, advance }) {
+			await add(store, ["evt_1"]);
+			const first = await claimOne(store, { leaseMs: shortMs });
+			assert.equal(first.crashes, 0);
+			await advance(pastShortMs);
+			const second = await claimOne(store);
+			assert.equal(second.crashes, 1);
+			await expectSettled(store, second, waiting(0), attempt(2));
+			const third = await claimOne(store, { leaseMs: shortMs });
+			assert.equal(third.crashes, 1);
+			await store.release([third.token]);
+			assert.equal((await claimOne(store, { leaseMs: shortMs })).crashes, 1);
+			await advance(pastShortMs);
+			const last = await claimOne(store);
+			assert.equal(last.crashes, 2);
+			await expectSettled(store, last, "dead", attempt(4));
+			assert.equal(await store.replay({ eventId: "evt_1" }), 1);
+			assert.equal((await claimOne(store)).crashes, 0);
+		},
+	},
+	{
 		name: "lease - a settlement after its end is lost and changes nothing",
 		async check({ store, advance }) {
 			await add(store, ["evt_1"]);
@@ -138,6 +160,17 @@ export const leaseChecks: readonly StoreCheck[] = [
 			const { state, attempts } = await queryOne(store, { eventId: "evt_1" });
 			assert.deepEqual({ state, attempts: attempts.length }, { state: "waiting", attempts: 1 });
 			assert.equal((await claimOne(store)).attempt, 2);
+		},
+	},
+	{
+		name: "release() - with a delay, the delivery is claimable when that is over",
+		async check({ store, advance }) {
+			await add(store, ["evt_1"]);
+			await store.release([(await claimOne(store)).token], shortMs);
+			await advance(withinShortMs);
+			await expectNoClaim(store, "the delay is not over");
+			await advance(pastShortMs);
+			assert.equal((await claimOne(store)).attempt, 1);
 		},
 	},
 	{

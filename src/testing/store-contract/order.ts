@@ -9,6 +9,7 @@ import {
 	expectClaims,
 	expectNoClaim,
 	expectSettled,
+	newEvent,
 	pastShortMs,
 	query,
 	shortMs,
@@ -24,7 +25,32 @@ async function claimNext(store: StoreHarness["store"], id: string): Promise<Clai
 	return claimed as Claim;
 }
 
+/** Text that no index can hold and no compression makes short. */
+function longText(seed: number): string {
+	let state = seed;
+	const next = (): string => {
+		state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+		return String.fromCharCode(0x4e00 + (state >>> 18));
+	};
+	return Array.from({ length: 10_000 }, next).join("");
+}
+
 export const orderChecks: readonly StoreCheck[] = [
+	{
+		name: "order key - may be of any length, an idempotency key too, and costs the others nothing",
+		async check({ store }) {
+			const [key, other] = [longText(1), longText(2)];
+			await add(store, ["evt_1", "evt_2"], delivery({ orderKey: key }));
+			await add(store, ["evt_3"], delivery({ orderKey: other }));
+			await add(store, ["evt_4"]);
+			assert.deepEqual(eventIds(await claim(store)).sort(), ["evt_1", "evt_3", "evt_4"]);
+			const append = (id: string, idempotencyKey: string) =>
+				store.append([{ ...newEvent(id), idempotencyKey }]);
+			assert.deepEqual(await append("evt_5", key), ["stored"]);
+			assert.deepEqual(await append("evt_6", key), ["duplicate"]);
+			assert.deepEqual(await append("evt_7", other), ["stored"]);
+		},
+	},
 	{
 		name: "order key - one at a time, in the order they were added",
 		async check({ store }) {
@@ -127,6 +153,88 @@ export const orderChecks: readonly StoreCheck[] = [
 			const [first] = await expectClaims(store, ["evt_1"], { groups: ["h"] });
 			await expectSettled(store, first as Claim, "delivered");
 			await expectClaims(store, ["evt_2"], { groups: ["h"] });
+		},
+	},
+	{
+		name: "order key - pruned deliveries leave no gap that others could wait for",
+		async check({ store }) {
+			await add(store, ["evt_1", "evt_2", "evt_3", "evt_4"], keyed);
+			await expectSettled(store, await claimNext(store, "evt_1"), "delivered");
+			assert.equal(await store.cancel({ eventId: "evt_3" }), 1);
+			const second = await claimNext(store, "evt_2");
+			assert.equal(await store.prune({ limit: 100 }), 2);
+			await expectNoClaim(store, "evt_2 of the same key is in flight");
+			await expectSettled(store, second, "delivered");
+			assert.equal(await store.prune({ limit: 100 }), 1);
+			await expectSettled(store, await claimNext(store, "evt_4"), "delivered");
+			assert.equal(await store.prune({ limit: 100 }), 1);
+			await add(store, ["evt_5", "evt_6"], keyed);
+			await expectSettled(store, await claimNext(store, "evt_5"), "delivered");
+			await claimNext(store, "evt_6");
+		},
+	},
+	{
+		name: "order key - an event that was pruned and added again comes last",
+		async check({ store }) {
+			await add(store, ["evt_1", "evt_2", "evt_3"], keyed);
+			await store.cancel({ eventId: "evt_1" });
+			assert.equal(await store.prune({ limit: 100 }), 1);
+			await add(store, ["evt_1"], keyed);
+			for (const id of ["evt_2", "evt_3", "evt_1"]) {
+				const claimed = await claimNext(store, id);
+				await expectNoClaim(store, `${id} of the same key is in flight`);
+				await expectSettled(store, claimed, "delivered");
+			}
+		},
+	},
+	{
+		name: "order key - holds across replay, cancel and prune",
+		async check({ store }) {
+			await add(store, ["evt_1", "evt_2", "evt_3"], keyed);
+			await expectSettled(store, await claimNext(store, "evt_1"), "dead");
+			const second = await claimNext(store, "evt_2");
+			assert.equal(await store.replay({ eventId: "evt_1" }), 1);
+			await expectNoClaim(store, "evt_2 of the same key is in flight");
+			assert.equal(await store.prune({ limit: 100 }), 0);
+			assert.equal(await store.cancel({ eventId: "evt_1" }), 1);
+			assert.equal(await store.replay({ eventId: "evt_1" }), 1);
+			assert.equal(await store.cancel({ eventId: "evt_2" }), 1);
+			assert.equal(await store.prune({ limit: 100 }), 1);
+			await store.release([second.token]);
+			const third = await claimNext(store, "evt_3");
+			await expectNoClaim(store, "evt_3 of the same key is in flight");
+			await expectSettled(store, third, "delivered");
+			await expectSettled(store, await claimNext(store, "evt_1"), "delivered");
+			assert.equal(await store.replay({}), 2);
+			await claimOne(store);
+			await expectNoClaim(store, "one of the same key is in flight");
+		},
+	},
+	{
+		name: "order key - query() says which delivery blocks another",
+		async check({ store }) {
+			await add(store, ["evt_0"]);
+			await add(store, ["evt_1", "evt_2", "evt_3"], keyed);
+			const byEvent = async () => new Map((await query(store)).map((each) => [each.eventId, each] as const));
+			for (const isClaimed of [false, true]) {
+				const claims = isClaimed ? await claim(store) : [];
+				const found = await byEvent();
+				const first = found.get("evt_1")?.id;
+				assert.deepEqual(
+					["evt_0", "evt_1", "evt_2", "evt_3"].map((id) => found.get(id)?.blockedBy),
+					[undefined, undefined, first, first],
+				);
+				assert.deepEqual(
+					["evt_0", "evt_1", "evt_3"].map((id) => found.get(id)?.orderKey),
+					[undefined, "k", "k"],
+				);
+				for (const each of claims) await expectSettled(store, each, "dead");
+			}
+			const found = await byEvent();
+			assert.deepEqual(
+				["evt_1", "evt_2", "evt_3"].map((id) => found.get(id)?.blockedBy),
+				[undefined, undefined, found.get("evt_2")?.id],
+			);
 		},
 	},
 ];

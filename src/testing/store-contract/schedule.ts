@@ -10,6 +10,7 @@ import {
 	expectSettled,
 	longMs,
 	pastShortMs,
+	requestsFor,
 	shortMs,
 	waiting,
 	withinShortMs,
@@ -20,7 +21,7 @@ function nextDueInMs(
 	store: OutboxStore,
 	{ groups = ["g"], full = [] }: { groups?: readonly string[]; full?: readonly string[] } = {},
 ): Promise<number | undefined> {
-	return store.nextDueInMs({ groups, capacity: new Map(full.map((target) => [target, 0])) });
+	return store.nextDueInMs(requestsFor({ groups, capacity: new Map(full.map((target) => [target, 0])) }));
 }
 
 /** Some of the time may have passed since, where a real clock decides. */
@@ -128,6 +129,18 @@ export const scheduleChecks: readonly StoreCheck[] = [
 			await add(store, ["evt_1"], delivery(), delivery({ target: "b" }));
 			assert.equal(await nextDueInMs(store, { full: ["a"] }), 0);
 			assert.equal(await nextDueInMs(store, { full: ["a", "b"] }), undefined);
+		},
+	},
+	{
+		name: "nextDueInMs() - a target without capacity is one of its own group",
+		async check({ store }) {
+			await add(store, ["evt_1"], delivery(), delivery({ group: "h" }));
+			const full = requestsFor({ capacity: new Map([["a", 0]]) });
+			assert.equal(await store.nextDueInMs(full), undefined);
+			assert.equal(await store.nextDueInMs(new Map([...full, ...requestsFor({ groups: ["h"] })])), 0);
+			await claim(store, { groups: ["h"] });
+			const dueInMs = await store.nextDueInMs(new Map([...full, ...requestsFor({ groups: ["h"] })]));
+			assert.ok(dueInMs !== undefined && dueInMs > 0, "only a lease is to end");
 		},
 	},
 	{

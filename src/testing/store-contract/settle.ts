@@ -16,6 +16,7 @@ import {
 	queryOne,
 	settle,
 	shortMs,
+	statesOf,
 	waiting,
 	withinShortMs,
 } from "./fixtures.ts";
@@ -70,7 +71,7 @@ export const settleChecks: readonly StoreCheck[] = [
 			await add(store, ["evt_1"]);
 			const log = [
 				attempt(1, { status: 503, responseBody: "busy \n é" }),
-				attempt(2, { errorCode: "ECONNREFUSED", durationMs: 0 }),
+				attempt(2, { errorCode: "ECONNREFUSED", error: "connect ECONNREFUSED \n é", durationMs: 0 }),
 				attempt(3, { outcome: "delivered", status: 200, responseBody: "" }),
 			];
 			for (const each of log) {
@@ -112,7 +113,7 @@ export const settleChecks: readonly StoreCheck[] = [
 					.sort(),
 				["g a pending", "g c pending", "h b pending"],
 			);
-			assert.equal((await store.stats()).groups.g?.pending, 2);
+			for (const target of ["a", "c"]) assert.equal((await statesOf(store, target))?.pending, 1);
 			const [first] = await expectClaims(store, ["evt_1"]);
 			assert.deepEqual([first?.target, first?.attempt], ["a", 1]);
 			await advance(pastShortMs);
@@ -139,6 +140,21 @@ export const settleChecks: readonly StoreCheck[] = [
 			assert.ok(claimed);
 			await expectSettled(store, claimed, routed(delivery(), delivery(), delivery({ target: "b" })));
 			assert.deepEqual((await query(store)).map(({ target }) => target).sort(), ["a", "b"]);
+		},
+	},
+	{
+		name: "routed - also after attempts that failed, which go with the old delivery",
+		async check({ store }) {
+			await add(store, ["evt_1"], router);
+			await expectSettled(store, await claimOne(store), waiting(0), attempt(1));
+			await expectSettled(store, await claimOne(store), routed(router, delivery()));
+			const items = await query(store);
+			assert.deepEqual(items.map(({ target }) => target).sort(), ["a", "g"]);
+			for (const { attempts } of items) assert.deepEqual(attempts, []);
+			assert.deepEqual(
+				(await claim(store)).map((each) => each.attempt),
+				[1, 1],
+			);
 		},
 	},
 	{
