@@ -43,6 +43,11 @@ export async function listen(server: net.Server): Promise<Listener> {
 	};
 }
 
+/** A server that speaks raw TCP: `answer` runs when the first bytes of a request are there. */
+export function listenRawTcp(answer: (socket: net.Socket) => void): Promise<Listener> {
+	return listen(net.createServer((socket) => socket.once("data", () => answer(socket))));
+}
+
 /** A port of 127.0.0.1 on which nothing listens. */
 export async function closedPort(): Promise<number> {
 	const server = net.createServer();

@@ -1,17 +1,27 @@
 import type { NewDelivery, OutboxStore } from "../../src/outbox/ports.ts";
-import { createRelay, type Relay } from "../../src/outbox/relay.ts";
+import { createRelay, type Relay, type RelayedGroup } from "../../src/outbox/relay.ts";
+import type { TargetGroup } from "../../src/outbox/target-group.ts";
 import { memoryStore } from "../../src/stores/memory/index.ts";
 import { type FakeClock, fakeClock } from "../../src/testing/index.ts";
 import { eventFor, type FakeGroup } from "./target-group.ts";
 
 export const leaseMs = 60_000;
 
+/** A relay whose groups are reached by their names, also those that were removed. */
+interface NamedRelay extends Relay {
+	remove(name: string, timeoutMs: number): Promise<void>;
+	pause(name: string): void;
+	resume(name: string): void;
+	inFlight(name: string): number;
+	idle(name: string): Promise<void>;
+}
+
 /** A relay on a memory store and a fake clock, with all it reported and signalled. */
 export interface RelayBench {
 	readonly clock: FakeClock;
 	/** Its calls may be watched and replaced with `vi.spyOn`. */
 	readonly store: OutboxStore;
-	readonly relay: Relay;
+	readonly relay: NamedRelay;
 	/** Activity and message of each error, in order. */
 	readonly errors: readonly string[];
 	readonly signals: readonly { readonly name: string; readonly info: unknown }[];
@@ -30,11 +40,13 @@ export function openRelay(): RelayBench {
 	const { store, countCalls } = countingStore(memoryStore({ clock }));
 	const errors: string[] = [];
 	const signals: { name: string; info: unknown }[] = [];
-	const relay = createRelay({
-		...{ store, clock, leaseMs },
-		report: (error, activity) => errors.push(`${activity}: ${(error as Error).message}`),
-		send: (name, info) => signals.push({ name, info: info() }),
-	});
+	const relay = byName(
+		createRelay({
+			...{ store, clock, leaseMs },
+			report: (error, activity) => errors.push(`${activity}: ${(error as Error).message}`),
+			send: (name, info) => signals.push({ name, info: info() }),
+		}),
+	);
 	async function flush(): Promise<void> {
 		for (let quiet = 0, calls = countCalls(); quiet < 5; quiet++) {
 			await new Promise((resolve) => setImmediate(resolve));
@@ -58,6 +70,23 @@ export function openRelay(): RelayBench {
 			const { items } = await store.query({}, { limit: 1_000 });
 			return items.map(({ eventId, state }) => `${eventId} ${state}`).reverse();
 		},
+	};
+}
+
+function byName(relay: Relay): NamedRelay {
+	const groups = new Map<string, RelayedGroup>();
+	return {
+		...relay,
+		add(group: TargetGroup) {
+			const added = relay.add(group);
+			groups.set(group.name, added);
+			return added;
+		},
+		remove: async (name, timeoutMs) => groups.get(name)?.remove(timeoutMs),
+		pause: (name) => groups.get(name)?.pause(),
+		resume: (name) => groups.get(name)?.resume(),
+		inFlight: (name) => groups.get(name)?.inFlight() ?? 0,
+		idle: (name) => groups.get(name)?.idle() ?? Promise.resolve(),
 	};
 }
 

@@ -25,12 +25,15 @@ const events = defineEvents({
 	"order.shipped": {
 		schema: z.object({ id: z.coerce.number() }),
 		description: "left the house",
+		examples: [{ id: "7" }],
 		key: (order) => {
 			expectTypeOf(order).toEqualTypeOf<{ id: number }>();
 			return String(order.id);
 		},
 	},
 });
+// @ts-expect-error an example of something else
+defineEvents({ "order.paid": { schema: z.object({ id: z.string() }), examples: [{ id: 7 }] } });
 type Paid = { id: string; total: number; note: string };
 
 describe("a bus with a catalog", () => {
@@ -69,6 +72,22 @@ describe("a bus with a catalog", () => {
 		bus.emit("order.paid", { id: "o_1", total: "42" }, { ky: "k" });
 		// @ts-expect-error an option of another type
 		bus.emit("order.paid", { id: "o_1", total: "42" }, { key: 7 });
+	});
+
+	test("takes no data where the input may be undefined", () => {
+		const other = createBus<{ "day.ended": undefined; "order.paid": number }>();
+		expectTypeOf(other.emit("day.ended")).toEqualTypeOf<Emission<BusEvent<"day.ended", undefined>>>();
+		other.emit("day.ended", undefined, { key: "k" });
+		other.emitter("day.ended")();
+		other.hold().emit("day.ended");
+		// @ts-expect-error data is missing
+		other.hold().emit("order.paid");
+	});
+
+	test("can be emitted on by code that is generic over its types", () => {
+		const emitOn = <E, Type extends keyof E & string>(any: Bus<E>, type: Type, data: E[Type]) =>
+			any.emitter(type)(data).event === any.emit(type, data).event;
+		expectTypeOf(emitOn(createBus<Events>(), "order.paid", { total: 1 })).toBeBoolean();
 	});
 
 	test("returns an emission of its event", async () => {
