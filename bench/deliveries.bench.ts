@@ -1,12 +1,15 @@
 // Webhooks from emit to 2xx: signed POSTs of 1 kB to one receiver, in a process of its own on loopback.
-import { type ChildProcess, fork } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { createBus, memoryStore } from "callhook";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createBus, memoryStore, type OutboxStore } from "callhook";
+import { sqliteStore } from "callhook/sqlite";
 import { createWebhookBridge } from "callhook/webhook";
 import { Pool } from "undici";
 import { measure, type Subject } from "./harness.ts";
+import { startReceiver } from "./receiver.ts";
 
 const connections = 64;
 const deliveries = 4_000;
@@ -14,12 +17,6 @@ const deliveries = 4_000;
 const inOutbox = 256;
 const data = { orderId: "o_1", note: "x".repeat(950) };
 const secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-async function startReceiver(): Promise<{ receiver: ChildProcess; port: number }> {
-	const receiver = fork(fileURLToPath(new URL("receiver-process.ts", import.meta.url)));
-	const [port] = (await once(receiver, "message")) as [number];
-	return { receiver, port };
-}
 
 /** What a program would write by hand: serialize, sign and POST, so many at once, over so many connections. */
 const bareLoop: Subject = {
@@ -58,38 +55,47 @@ const bareLoop: Subject = {
 	},
 };
 
-const callhook: Subject = {
-	name: "callhook, memory store",
-	create() {
-		const bus = createBus<{ "order.paid": typeof data }>({ store: memoryStore() });
-		const started = startReceiver().then(async ({ port }) => {
-			const bridge = createWebhookBridge(bus, {
-				forward: ["order.*"],
-				concurrency: connections,
-				network: { allow: [`127.0.0.1/32:${port}`], allowHttp: true },
+/** Events from emit to 2xx, as many in the outbox at any time; tells how long the event loop was held up meanwhile. */
+function callhook(name: string, open: () => OutboxStore): Subject {
+	return {
+		name,
+		create() {
+			const bus = createBus<{ "order.paid": typeof data }>({ store: open() });
+			const started = startReceiver().then(async ({ port }) => {
+				const bridge = createWebhookBridge(bus, {
+					forward: ["order.*"],
+					concurrency: connections,
+					network: { allow: [`127.0.0.1/32:${port}`], allowHttp: true },
+				});
+				await bridge.endpoints.create({
+					...{ url: `http://127.0.0.1:${port}/`, events: ["order.*"], concurrency: connections },
+					secret: `whsec_${secret}`,
+				});
+				return bridge;
 			});
-			await bridge.endpoints.create({
-				...{ url: `http://127.0.0.1:${port}/`, events: ["order.*"], concurrency: connections },
-				secret: `whsec_${secret}`,
+			let delivered = 0;
+			let left = 0;
+			bus.observe("delivery:delivered", () => {
+				delivered++;
+				if (left-- > 0) bus.emit("order.paid", data);
 			});
-			return bridge;
-		});
-		let delivered = 0;
-		let left = 0;
-		bus.observe("delivery:delivered", () => {
-			delivered++;
-			if (left-- > 0) bus.emit("order.paid", data);
-		});
-		return async (operations) => {
-			const bridge = await started;
-			delivered = 0;
-			left = operations - inOutbox;
-			for (let i = 0; i < inOutbox; i++) bus.emit("order.paid", data);
-			await bridge.idle();
-			if (delivered !== operations) throw new Error(`${delivered} of ${operations} were delivered`);
-		};
-	},
-};
+			return async (operations) => {
+				const bridge = await started;
+				const delay = monitorEventLoopDelay({ resolution: 1 });
+				delay.enable();
+				delivered = 0;
+				left = operations - inOutbox;
+				for (let i = 0; i < inOutbox; i++) bus.emit("order.paid", data);
+				await bridge.idle();
+				delay.disable();
+				if (delivered !== operations) throw new Error(`${delivered} of ${operations} were delivered`);
+				console.log(`  ${name}: event loop delay p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms`);
+			};
+		},
+	};
+}
+
+const path = (): string => join(mkdtempSync(join(tmpdir(), "callhook-bench-")), "outbox.db");
 
 await measure([
 	{
@@ -97,6 +103,10 @@ await measure([
 		baseline: bareLoop.name,
 		operations: deliveries,
 		rounds: 7,
-		subjects: [bareLoop, callhook],
+		subjects: [
+			bareLoop,
+			callhook("callhook, memory store", memoryStore),
+			callhook("callhook, SQLite, synchronous = FULL", () => sqliteStore({ path: path(), driver: "libsql" })),
+		],
 	},
 ]);
