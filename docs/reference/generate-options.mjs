@@ -23,10 +23,6 @@ const sections = [
 	{ title: "handle: retry", path: "bus/handler-options.ts", of: "RetryOptions" },
 	{ title: "handle: queue", path: "lanes/intake.ts", of: "QueueOptions" },
 	{ title: "handle: rateLimit", path: "lanes/pace.ts", of: "RateLimit" },
-	{
-		...{ title: "handle: with batch", path: "bus/handler-options.ts", of: "BatchHandleOptions" },
-		note: "It takes the options above, but no `key`, and:",
-	},
 	{ title: "handle: batch", path: "lanes/collector.ts", of: "BatchOptions" },
 	{
 		...{ title: "bus.emit(type, data, options)", path: "event/envelope.ts", of: "EmitOptions" },
@@ -46,7 +42,11 @@ const sections = [
 		...{ path: "bus/dead-letter.ts", of: "DeadLetterFilter" },
 	},
 	{ title: "Pages: every list(page)", path: "internal/page.ts", of: "PageRequest" },
+	{ title: "createBus: outbox", path: "outbox/outbox-options.ts", of: "OutboxOptions" },
+	{ title: "createBus: outbox.retention", path: "outbox/housekeeping.ts", of: "Retention", default: "" },
 	{ title: "memoryStore(options)", path: "stores/memory/store.ts", of: "MemoryStoreOptions" },
+	{ title: "sqliteStore(options)", path: "stores/sqlite/options.ts", of: "SqliteStoreOptions" },
+	{ title: "postgresStore(options)", path: "stores/postgres/options.ts", of: "PostgresStoreOptions" },
 	{ title: "createWebhookBridge(bus, options)", path: "webhook/bridge-options.ts", of: "BridgeOptions" },
 	{
 		title: "createWebhookBridge: retry",
@@ -56,10 +56,46 @@ const sections = [
 		title: "createWebhookBridge: network, and createAddressGuard(options)",
 		...{ path: "webhook/address-guard.ts", of: "AddressGuardOptions" },
 	},
-	{ title: "bridge.stop(options)", path: "webhook/bridge.ts", of: "WebhookBridge", method: "stop" },
-	{ title: "bridge.endpoints.create(input)", path: "webhook/endpoint.ts", of: "EndpointInput" },
-	{ title: "bridge.deliveries.list(query)", path: "webhook/deliveries.ts", of: "DeliveryQuery" },
-	{ title: "createReceiver(options)", path: "receiver/receiver.ts", of: "ReceiverOptions" },
+	{ title: "createWebhookBridge: breaker", path: "webhook/bridge-options.ts", of: "BreakerOptions" },
+	{ title: "createWebhookBridge: network", path: "webhook/network-options.ts", of: "NetworkOptions" },
+	{ title: "bridge.stop(options)", path: "webhook/bridge.ts", of: "StopOptions" },
+	{
+		title: "bridge.endpoints.create(input) and update(id, changes)",
+		...{ path: "webhook/endpoint.ts", of: "EndpointFields" },
+	},
+	{ title: "bridge.endpoints.create(input), besides", path: "webhook/endpoint.ts", of: "EndpointInput" },
+	{ title: "endpoints: tls", path: "webhook/endpoint.ts", of: "EndpointTls" },
+	{ title: "bridge.endpoints.list(query)", path: "webhook/endpoints.ts", of: "EndpointQuery" },
+	{ title: "bridge.endpoints.rotateSecret(id, options)", path: "webhook/endpoints.ts", of: "RotateOptions" },
+	{
+		title: "bridge.deliveries.list(query), redeliver(query) and cancel(query)",
+		...{ path: "webhook/deliveries.ts", of: "DeliveryPick" },
+	},
+	{
+		title: "bridge.deliveries.redeliver(query), besides",
+		path: "webhook/deliveries.ts",
+		of: "RedeliverPick",
+	},
+	{
+		title: "bridge.deliveries.redeliver and cancel(…, options)",
+		path: "webhook/deliveries.ts",
+		of: "DryRun",
+	},
+	{
+		title: "describeWebhooks(bus, bridge, options)",
+		path: "webhook/describe-webhooks.ts",
+		of: "DescribeWebhooksOptions",
+	},
+	{ title: "createReceiver(options)", path: "receiver/receiver-options.ts", of: "ReceiverOptions" },
+	{ title: "createReceiver(options), besides", path: "receiver/handshake.ts", of: "ConsentOptions" },
+	{
+		title: "github, stripe, shopify, slack and svix(options)",
+		...{ path: "receiver/presets/shared-secret.ts", of: "PresetOptions" },
+	},
+	{
+		title: "cloudEvents(options)",
+		...{ path: "receiver/presets/cloud-events.ts", of: "CloudEventsOptions" },
+	},
 	{
 		title: "verifyWebhook(options)",
 		path: "signature/verify.ts",

@@ -1,4 +1,4 @@
-// Makes docs/reference/signals.md from the types in src/bus/signals.ts and src/outbox/ports.ts and their comments:
+// Makes docs/reference/signals.md from the types in src/bus/signals.ts and src/outbox/signals.ts and their comments:
 // `node docs/reference/generate-signals.mjs`. With --print it writes the page to stdout instead.
 import ts from "typescript";
 import { findInterface, readComment, readType, toCell, writePage } from "./typescript-source.mjs";
@@ -6,7 +6,7 @@ import { findInterface, readComment, readType, toCell, writePage } from "./types
 const intro = `# Lifecycle signals
 
 <!-- Made by docs/reference/generate-signals.mjs from LifecycleSignals in src/bus/signals.ts and OutboxSignals in
-     src/outbox/ports.ts: edit the comments there, then run it. -->
+     src/outbox/signals.ts: edit the comments there, then run it. -->
 
 What \`bus.observe\` can watch. An observer is called where the thing happens, before it goes on, so it should be quick.
 What it throws or rejects with goes to \`onError\` and hurts nobody. Without an observer nothing is put together for it.
@@ -65,8 +65,9 @@ const page = [
 	"## In the process\n",
 	makeTable("bus/signals.ts", "LifecycleSignals"),
 	"## The outbox\n",
-	makeTable("outbox/ports.ts", "OutboxSignals"),
-	makeFields("outbox/ports.ts", "DeliveryInfo"),
+	makeTable("outbox/signals.ts", "OutboxSignals"),
+	makeFields("outbox/signals.ts", "DeliveryInfo"),
+	makeFields("outbox/signals.ts", "EndpointInfo"),
 	makeFields("outbox/ports.ts", "AttemptRecord"),
 	makeFields("bus/dead-letter.ts", "DeadLetter"),
 	makeFields("bus/dead-letter.ts", "AttemptFailure"),
