@@ -22,6 +22,12 @@ const parts = [
 		types: [outboxPort],
 	},
 	{
+		name: "node-only",
+		path: "^src/node-only\\.ts$",
+		why: "It stands in for what a browser cannot have, so it brings nothing.",
+		may: [],
+	},
+	{
 		name: "errors",
 		path: errors,
 		why: "Every part imports the errors, so they import nothing.",
@@ -66,15 +72,29 @@ const parts = [
 		types: [outboxPort],
 	},
 	{
+		name: "store-sqlite",
+		path: "^src/stores/sqlite/",
+		why: "A store fills the port: it knows no other store, and nothing that stands behind the port. The drivers are loaded when they are needed, since Node may lack the one and the user the other.",
+		may: [errors, internal, nodeModule("(fs|module|zlib)")],
+		types: [outboxPort],
+	},
+	{
+		name: "store-postgres",
+		path: "^src/stores/postgres/",
+		why: "A store fills the port: it knows no other store, and nothing that stands behind the port. The application brings the pool, so `pg` is not imported, not even its types. Keys that are too long for an index are hashed.",
+		may: [errors, internal, nodeModule("timers/promises"), nodeModule("crypto")],
+		types: [outboxPort],
+	},
+	{
 		name: "signature",
-		path: "^src/signature/(?!sign\\.ts$)",
+		path: "^src/signature/(?!(sign|signing-secrets|key-pair)\\.ts$)",
 		why: "Verifying uses WebCrypto, so that a receiver runs where there are no node: modules.",
 		may: [errors, internal, "^src/signature/"],
 	},
 	{
 		name: "signature-sign",
-		path: "^src/signature/sign\\.ts$",
-		why: "Signing is the hot path of a delivery: node:crypto, which is synchronous, and no other node: module.",
+		path: "^src/signature/(sign|signing-secrets|key-pair)\\.ts$",
+		why: "Signing is the hot path of a delivery: node:crypto, which is synchronous and makes key pairs, and no other node: module.",
 		may: [errors, internal, "^src/signature/", nodeModule("crypto")],
 	},
 	{
@@ -181,7 +201,11 @@ module.exports = {
 			comment: "An import that is not in package.json, or leads nowhere, works by accident or not at all.",
 			severity: "error",
 			from: {},
-			to: { dependencyTypes: ["npm-no-pkg", "npm-unknown", "unknown", "undetermined"] },
+			// An optional peer stands in peerDependenciesMeta too, a list that depcruise does not know: npm-no-pkg.
+			to: {
+				dependencyTypes: ["npm-no-pkg", "npm-unknown", "unknown", "undetermined"],
+				dependencyTypesNot: ["npm-dev"],
+			},
 		},
 	],
 	options: {

@@ -10,7 +10,7 @@ export default [
 		path: "dist/index.js",
 		ignore: ["eventemitter3", "p-queue", "uuid"],
 		gzip: true,
-		limit: "25 kB",
+		limit: "35 kB",
 		modifyEsbuildConfig,
 	},
 	{ name: "callhook/receiver", path: "dist/receiver.js", gzip: true, modifyEsbuildConfig },
