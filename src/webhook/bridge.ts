@@ -35,7 +35,10 @@ export interface WebhookBridge<Events = AnyEvents> {
 	readonly forward: readonly string[];
 	readonly endpoints: Endpoints<Events>;
 	readonly deliveries: Deliveries;
-	/** Resolves once no delivery is pending, in flight or waiting for a retry. */
+	/**
+	 * Resolves once no delivery is pending, in flight or waiting for a retry. So it does once the bridge or its bus is stopped,
+	 * whatever the store still has, and with `deliver: false` once what was emitted is stored.
+	 */
 	idle(): Promise<void>;
 	/**
 	 * Takes no more events and starts no more attempts; waits for those under way, at most `timeoutMs` (default

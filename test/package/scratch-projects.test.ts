@@ -16,6 +16,8 @@ const timeout = 120_000;
 const { name, version, dependencies, devDependencies, peerDependencies } = packageJson;
 const subpaths = Object.keys(packageJson.exports).map((subpath) => subpath.replace(".", name));
 const modules = subpaths.filter((subpath) => !subpath.endsWith(".json"));
+/** The oldest that reads the types of Node and of pg, too; docs/reference/upgrade-policy.md says so. */
+const oldestTypescript = "~5.8.0";
 const nodes = [...new Set([process.execPath, (await findNodeWithSqlite()).node ?? process.execPath])];
 
 const root = mkdtempSync(join(tmpdir(), "callhook-scratch-"));
@@ -51,7 +53,13 @@ beforeAll(async () => {
 	const { "@types/node": node, "@types/pg": pg } = devDependencies;
 	[bareInstall] = await Promise.all([
 		install(bare, {}),
-		install(full, { ...peerDependencies, zod, "@types/node": node, "@types/pg": pg }),
+		install(full, {
+			...peerDependencies,
+			zod,
+			typescript: oldestTypescript,
+			"@types/node": node,
+			"@types/pg": pg,
+		}),
 	]);
 }, timeout);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -64,7 +72,12 @@ function folderIn(type: "module" | "commonjs"): string {
 }
 
 /** Compiles files of a folder, the types of packages too, but not TypeScript's own; rejects with what is wrong. */
-async function compile(folder: string, files: readonly string[], options: object): Promise<void> {
+async function compile(
+	folder: string,
+	files: readonly string[],
+	options: object,
+	compiler = resolve("node_modules/typescript"),
+): Promise<void> {
 	const compilerOptions = {
 		strict: true,
 		skipLibCheck: false,
@@ -73,7 +86,7 @@ async function compile(folder: string, files: readonly string[], options: object
 		...options,
 	};
 	writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
-	await run(process.execPath, [resolve("node_modules/typescript/bin/tsc"), "-p", folder], folder);
+	await run(process.execPath, [join(compiler, "bin/tsc"), "-p", folder], folder);
 }
 
 /** A module that imports what is exported of others. */
@@ -160,6 +173,14 @@ describe("a strict project", { timeout }, () => {
 		cpSync("test/package/projects/page.ts", join(folder, "page.ts"));
 		writeFileSync(join(folder, "all.ts"), importing(modules));
 		await compile(folder, ["all.ts", "page.ts"], bundler);
+	});
+
+	test("with the oldest TypeScript compiles every subpath", async () => {
+		const folder = folderIn("module");
+		cpSync("test/package/projects/smoke.ts", join(folder, "smoke.ts"));
+		writeFileSync(join(folder, "all.ts"), importing(modules));
+		const options = { module: "node16", moduleResolution: "node16", noEmit: true };
+		await compile(folder, ["all.ts", "smoke.ts"], options, join(full, "node_modules/typescript"));
 	});
 
 	test("without the types of Node compiles all but the bridge and the receiver", async () => {
