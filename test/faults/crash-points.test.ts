@@ -70,19 +70,20 @@ describe.each(storeKinds)("$name", (kind) => {
 		"a webhook whose answer its sender did not live to see is sent again",
 		async () => {
 			const store = await kind.open();
-			const receiver = await startReceiver();
-			const { port } = receiver;
+			let isDead = false;
+			const receiver = await startReceiver(() => (isDead ? 200 : undefined));
+			const { port, webhooks } = receiver;
 			const first = start(kind, store, { emits: true, port });
-			const { id } = await receiver.webhooks.next();
+			await webhooks.next();
 			first.signal("SIGKILL");
 			expect(await first.ended).toEqual(killed);
-			const second = start(kind, store, { port });
-			const again = await receiver.webhooks.next();
-			expect(again.id).toBe(id);
-			expect(again.text).toBe(receiver.webhooks.items[0]?.text);
-			again.answer(200);
-			expect(await second.ended).toEqual(finished);
-			expect(receiver.webhooks.items).toHaveLength(2);
+			isDead = true;
+			const { length: before } = webhooks.items;
+			expect(await start(kind, store, { port }).ended).toEqual(finished);
+			// A sender that is held up for longer than its short lease sends again: each is the same message.
+			expect(webhooks.items.length).toBeGreaterThan(before);
+			const [{ id, text } = { id: "", text: "" }] = webhooks.items;
+			for (const webhook of webhooks.items) expect(webhook).toMatchObject({ id, text });
 			expect(await store.countStates()).toEqual({ delivered: 1 });
 		},
 	);

@@ -148,7 +148,8 @@ const store =
 	place.driver === "postgres" ? await openPostgres(place) : await openSqlite(place.path, place.driver);
 // What a server has committed could be claimed by this process before it hears of the commit and dies.
 const deliver = crashAt !== "after-commit";
-const bus = createBus({ store: breakDelivery(store), outbox: { leaseMs: 300, deliver } });
+// So short that the next process need not wait long, and so long that a busy machine does not hold this one up for it.
+const bus = createBus({ store: breakDelivery(store), outbox: { leaseMs: 1_000, deliver } });
 let idle: () => Promise<void>;
 if (port === undefined) {
 	const handler = bus.handle(

@@ -90,7 +90,7 @@ const { store, transaction, countOrders } =
 	place.driver === "postgres" ? await openPostgres(place) : await openSqlite(place.path, place.driver);
 // Who dies must not deliver before.
 const deliver = end === undefined || !end.includes("die");
-const bus = createBus({ store, outbox: { leaseMs: 300, deliver } });
+const bus = createBus({ store, outbox: { deliver } });
 const handler = bus.handle("order.paid", (data) => say("delivered", (data as { id: string }).id), {
 	name: "log",
 	durable: true,
