@@ -169,11 +169,14 @@ export class DurableHandler {
 
 function describeEnd({ to, error }: End): Pick<AttemptRecord, "outcome" | "errorCode" | "error"> {
 	if (to.state === "delivered") return { outcome: "delivered" };
-	if (!(error instanceof Error)) return { outcome: "failed", error: String(error).slice(0, longestMessage) };
-	const { code, name, message } = error as Error & { readonly code?: unknown };
-	return {
-		outcome: "failed",
-		errorCode: typeof code === "string" ? code : name,
-		error: message.slice(0, longestMessage),
-	};
+	// Reading an error runs code of its own, and whatever it is, the attempt has to be written down.
+	try {
+		const fields: Partial<Record<"code" | "name" | "message", unknown>> =
+			error instanceof Error ? error : { message: error };
+		const { code, name, message } = fields;
+		const errorCode = [code, name].find((text) => typeof text === "string");
+		return { outcome: "failed", errorCode, error: String(message).slice(0, longestMessage) };
+	} catch {
+		return { outcome: "failed", error: "an error that cannot be read" };
+	}
 }

@@ -1,6 +1,8 @@
 // Errors that throw when they are printed, and promises that throw when they are awaited.
 import { inspect } from "node:util";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { memoryStore } from "../stores/memory/index.ts";
+import { fakeClock } from "../testing/index.ts";
 import { createBus } from "./index.ts";
 
 const throwing = (): never => {
@@ -70,6 +72,38 @@ describe.each(unprintable)("an error with %s, and no onError", (_what, error) =>
 		bus.on("job", throwing);
 		expect((await bus.emit("job", 1).settled).failed).toHaveLength(1);
 		expect(lines).toEqual([expect.stringContaining("onError failed")]);
+	});
+});
+
+describe.each([
+	...unprintable,
+	["no prototype", Object.create(null)],
+	["a message that is an object", Object.assign(new Error("hostile"), { message: { code: 1 } })],
+	["a message that is a symbol", Object.assign(new Error("hostile"), { message: Symbol("message") })],
+	["no message at all", Object.assign(new Error("hostile"), { message: undefined })],
+	["a name that is an object", Object.assign(new Error("hostile"), { name: { code: 1 } })],
+] as [what: string, error: unknown][])("an error with %s, from a durable handler", (_what, error) => {
+	test("is one of its attempts like any other, and the last makes a dead letter", async () => {
+		const clock = fakeClock();
+		const store = memoryStore({ clock });
+		const errors: unknown[] = [];
+		const bus = createBus<{ job: number }>({ clock, store, onError: (...given) => errors.push(...given) });
+		const handler = () => Promise.reject(error);
+		const retry = { attempts: 2, minDelayMs: 10, jitter: false };
+		bus.handle("job", handler, { name: "h", durable: true, retry });
+		bus.emit("job", 1);
+		await clock.advance(10);
+		const { items } = await store.query({}, {});
+		expect(items).toMatchObject([
+			{ state: "dead", attempts: [{ outcome: "failed" }, { outcome: "failed" }] },
+		]);
+		for (const { error: text, errorCode } of items[0]?.attempts ?? []) {
+			expect(text).toBeTypeOf("string");
+			expect(["string", "undefined"]).toContain(typeof errorCode);
+		}
+		expect(errors[0], "who is told gets the error itself").toBe(error);
+		expect(errors[1]).toMatchObject({ source: "handler", name: "h" });
+		expect(errors).toHaveLength(2);
 	});
 });
 
