@@ -40,6 +40,8 @@ export class DurableHandler {
 	readonly #runner: JobRunner;
 	/** Those under way. One that is given up rejects, and its claim is left to its lease: the function still runs. */
 	readonly #runs = new Set<Deferred<void>>();
+	/** Events with a key, on their way into the store. */
+	readonly #keyed = new WeakMap<BusEvent, NewDelivery>();
 	/** The emit may have been in another process: it runs in the context of the registration. */
 	readonly #scope: AsyncScope = openAsyncScope();
 
@@ -73,11 +75,16 @@ export class DurableHandler {
 			formerNames: formerNames.map(durableGroup),
 			concurrencyOf: () => concurrency,
 			rateLimitOf: () => rateLimit,
-			route: (event) => [this.#deliveryOf(event, group)],
+			route: (event) => [this.#deliveryOf(event)],
 			run: (claim) => this.#run(claim),
 			abort: () =>
 				this.abort(new CallhookError("ERR_CALLHOOK_STOPPED", "The bus was closed", { what: "bus" })),
 		};
+	}
+
+	/** It is emitted now: its key is of its data as they are, which callbacks may change before it is stored. */
+	take(event: BusEvent): void {
+		this.#deliveryOf(event);
 	}
 
 	stats(): Omit<HandlerStats, "queued"> {
@@ -98,18 +105,23 @@ export class DurableHandler {
 		for (const run of this.#runs) run.reject(reason);
 	}
 
-	#deliveryOf(event: BusEvent, group: string): NewDelivery {
-		const delivery = { group, target: this.name };
+	#deliveryOf(event: BusEvent): NewDelivery {
+		const { key } = this.#settings;
+		let delivery = this.#keyed.get(event);
+		if (delivery !== undefined) return delivery;
+		delivery = { group: durableGroup(this.name), target: this.name };
+		if (key === undefined) return delivery;
 		try {
-			const orderKey: unknown = checkSynchronous("key", this.#settings.key?.(event.data, event));
-			if (orderKey === undefined) return delivery;
-			if (typeof orderKey === "string") return { ...delivery, orderKey };
-			throw invalidOption("key", "a function that returns a string or undefined", orderKey);
+			const orderKey: unknown = checkSynchronous("key", key(event.data, event));
+			if (typeof orderKey === "string") delivery = { ...delivery, orderKey };
+			else if (orderKey !== undefined)
+				throw invalidOption("key", "a function that returns a string or undefined", orderKey);
 		} catch (error) {
 			// Better out of order than lost.
 			this.#outcomes.report(error, event);
-			return delivery;
 		}
+		this.#keyed.set(event, delivery);
+		return delivery;
 	}
 
 	async #run(claim: Claim): ReturnType<TargetRegistration["run"]> {

@@ -246,6 +246,24 @@ describe("durable handler - timeoutMs", () => {
 });
 
 describe("durable handler - key", () => {
+	test("is that of the data as they were emitted, whoever changes them afterwards, and asked for once", async () => {
+		const { bus, store, flush } = openDurableBus<{ job: { id: string } }>();
+		const context = new AsyncLocalStorage<string>();
+		const key = vi.fn(({ id }: { id: string }) => `${id} ${context.getStore()}`);
+		bus.handle("job", () => undefined, { name: "h", durable: true, key }).pause();
+		bus.on("job", (data) => {
+			data.id += " changed by a callback";
+		});
+		const data = { id: "1" };
+		context.run("emit", () => bus.emit("job", data));
+		data.id = "2";
+		bus.emit("job", data);
+		await flush();
+		const { items } = await store.query({}, {});
+		expect(items.map(({ orderKey }) => orderKey)).toEqual(["2 undefined", "1 emit"]);
+		expect(key).toHaveBeenCalledTimes(2);
+	});
+
 	test("keeps the order of its events across their retries, other keys beside them", async () => {
 		const { bus, clock, flush } = openDurableBus();
 		const handler = openHandler();

@@ -96,8 +96,8 @@ export class Subscriber {
 			this.durable.delete(durable);
 			void target.remove(longestTimerMs);
 		};
-		// The event comes by way of the outbox; this is for `off`, `close` and `stats`.
-		const registration = { pattern, priority: 0, callback: handler, target: { take: () => undefined } };
+		// The event comes by way of the outbox; this is for its key, and for `off`, `close` and `stats`.
+		const registration = { pattern, priority: 0, callback: handler, target: durable };
 		const unsubscribe = registry.add({ ...registration, subscription, onEnd });
 		this.durable.set(durable, subscription);
 		return subscription;
