@@ -154,6 +154,15 @@ describe("durable handler - data that cannot be read", () => {
 		expect((await run(second, vi.fn())).errors).toHaveLength(1);
 	});
 
+	test("that was emitted without data comes without", async () => {
+		const { emit, run } = openStore();
+		const definition = { schema: z.undefined() };
+		await emit(definition, undefined, "e1");
+		const handler = vi.fn();
+		expect(await run(definition, handler)).toEqual({ rows: ["e1 handler:h delivered"], errors: [] });
+		expect(handler.mock.calls[0]?.[0]).toBeUndefined();
+	});
+
 	test("that an upcast throws at fails with its error", async () => {
 		const { emit, run } = openStore();
 		await emit(first, { name }, "e1");

@@ -171,7 +171,18 @@ export function readBack(
 	version = 1,
 ): unknown {
 	if (definition === undefined) return data;
-	return validate(type, definition.schema, upcastData(type, definition, data, version));
+	const upToDate = upcastData(type, definition, data, version);
+	try {
+		return validate(type, definition.schema, upToDate);
+	} catch (error) {
+		if (upToDate !== null) throw error;
+		// JSON has no `undefined`: an event without data was written as null.
+		try {
+			return validate(type, definition.schema, undefined);
+		} catch {
+			throw error;
+		}
+	}
 }
 
 /** Makes data of an older version that of the current one, not validated. Throws ERR_CALLHOOK_INVALID_DATA. */

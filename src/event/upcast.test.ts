@@ -105,6 +105,21 @@ describe("readBack()", () => {
 		expect(seen).toEqual([]);
 	});
 
+	test.each<[string, z.ZodType, unknown]>([
+		["undefined", z.undefined(), undefined],
+		["nothing", z.void(), undefined],
+		["an object or nothing", schema.optional(), undefined],
+		["null, too", schema.nullish(), null],
+		["anything", z.unknown(), null],
+	])("null is what was emitted without data, where the schema takes %s", (_what, optional, result) => {
+		expect(readBack("order.paid", { schema: optional }, null)).toBe(result);
+	});
+
+	test("null is refused as null where the schema takes no `undefined` either", () => {
+		expect(thrownBy(() => readBack("order.paid", { schema }, null)).message).toContain("received null");
+		expect(thrownBy(() => readBack("order.paid", { schema }, undefined)).message).toContain("undefined");
+	});
+
 	test("validates what the last step gives, not what is between", () => {
 		const upcast = { 1: () => "between", 2: (old: string) => ({ total: old.length }) };
 		expect(readBack("order.paid", { schema, version: 3, upcast }, {}, 1)).toEqual({ total: 7 });
