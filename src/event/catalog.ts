@@ -2,6 +2,7 @@ import { CallhookError, type DataIssue } from "../errors.ts";
 import { isThenable } from "../internal/deferred.ts";
 import { didYouMean } from "../internal/did-you-mean.ts";
 import { checkFunction, checkNumber, checkOptions, describe, invalidOption } from "../internal/options.ts";
+import { checkSynchronous } from "../internal/thenable.ts";
 import { checkName, isEventType } from "./pattern.ts";
 import type { InputOf, OutputOf, Schema, SchemaIssue } from "./schema.ts";
 
@@ -201,7 +202,7 @@ export function upcastData(
 	for (let from = version; from < current; from++) {
 		const step = upcast?.[from] as ((old: unknown) => unknown) | undefined;
 		if (step === undefined) throw unreadable(type, `there is no upcast from version ${from}`);
-		upToDate = step(upToDate);
+		upToDate = checkSynchronous(`events["${type}"].upcast[${from}]`, step(upToDate));
 	}
 	return upToDate;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { optionOf, thrownBy } from "../../test/support/thrown.ts";
+import { nextTurn } from "../internal/next-turn.ts";
 import { defineEvents, readBack } from "./catalog.ts";
 
 const schema = z.object({ total: z.number() });
@@ -125,6 +126,18 @@ describe("readBack()", () => {
 		expect(readBack("order.paid", { schema, version: 3, upcast }, {}, 1)).toEqual({ total: 7 });
 		const bad = { schema, version: 2, upcast: { 1: () => ({ total: "7" }) } };
 		expect(thrownBy(() => readBack("order.paid", bad, {}, 1)).message).toContain("total: ");
+	});
+
+	test("refuses a promise of a step, whose rejection is nobody's then", async () => {
+		const unhandled = vi.fn();
+		process.on("unhandledRejection", unhandled);
+		const upcast = { 1: () => Promise.reject(new Error("no upcast today")) };
+		expect(optionOf(() => readBack("order.paid", { schema: z.any(), version: 2, upcast }, {}, 1))).toBe(
+			'events["order.paid"].upcast[1]',
+		);
+		await nextTurn();
+		process.off("unhandledRejection", unhandled);
+		expect(unhandled).not.toHaveBeenCalled();
 	});
 
 	test("lets through what a step throws, and makes no further one", () => {
