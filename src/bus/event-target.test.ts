@@ -195,6 +195,20 @@ describe("toEventTarget() - gives its subscription back", () => {
 		expect(calls).toBe(3);
 	});
 
+	test.each([
+		["none", undefined],
+		["none, said by null", null],
+		["what cannot be called, which the runtime may refuse", 5],
+	])("when the listener is %s", (_what, listener) => {
+		const { bus, target } = setup();
+		try {
+			target.addEventListener("job", listener as never);
+		} catch (error) {
+			expect(error).toBeInstanceOf(TypeError);
+		}
+		expect(bus.stats().subscriptions).toEqual({});
+	});
+
 	test("not before one that is to run once has been reached", () => {
 		const { bus, target, listener, count } = counted();
 		target.addEventListener("job", (event) => event.stopImmediatePropagation(), { once: true });

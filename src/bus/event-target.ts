@@ -68,17 +68,20 @@ export function createBusEventTarget(bus: UntypedBus): EventTarget {
 		override addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void {
 			const [type, callback, options] = args;
 			const { capture, once, signal } = readOptions(options);
-			const hasListeners = heard.has(type);
 			// Throws for a type that cannot be, before anything is added.
 			const { listeners, end } = heard.get(type) ?? hear(type);
-			super.addEventListener(...args);
-			if (callback !== null && signal?.aborted !== true && find(listeners, callback, capture) === undefined) {
+			try {
+				super.addEventListener(...args);
+				const isListener = Object(callback) === callback && signal?.aborted !== true;
+				if (!isListener || find(listeners, callback, capture) !== undefined) return;
 				const listener: Listener = { callback, capture, once };
 				listener.forgetSignal = signal && onAbort(signal, () => drop(type, listener));
 				listeners.push(listener);
-			} else if (!hasListeners) {
-				end();
-				heard.delete(type);
+			} finally {
+				if (listeners.length === 0) {
+					end();
+					heard.delete(type);
+				}
 			}
 		}
 
