@@ -129,6 +129,18 @@ describe("toEventEmitter() - listeners", () => {
 		expect(seen).toEqual([3]);
 	});
 
+	test.each(["on", "once", "prependListener", "prependOnceListener", "addListener"] as const)(
+		"that are no functions are refused by %s",
+		(method) => {
+			const { bus, emitter } = setup();
+			for (const listener of [undefined, null, 5, {}]) {
+				expect(codeOf(() => emitter[method]("job", listener as never))).toBe("ERR_CALLHOOK_INVALID_OPTION");
+			}
+			expect(emitter.eventNames()).toEqual([]);
+			expect(bus.stats().subscriptions).toEqual({});
+		},
+	);
+
 	test("may be patterns of the bus", () => {
 		const { emitter, bus } = setup();
 		const seen: unknown[] = [];

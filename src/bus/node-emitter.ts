@@ -1,5 +1,6 @@
 import { isCallhookError } from "../errors.ts";
 import type { BusEvent } from "../event/index.ts";
+import { checkCallback } from "./subscribe.ts";
 import type { Unsubscribe } from "./subscription.ts";
 
 type Listener = (...args: never[]) => unknown;
@@ -59,6 +60,7 @@ export function createNodeStyleEmitter(bus: UntypedBus): NodeStyleEmitter {
 	}
 
 	function add(name: string | symbol, listener: Listener, { once = false, first = false } = {}): void {
+		checkCallback(listener);
 		let hasRun = false;
 		const call = (data: unknown, event: BusEvent): unknown => {
 			// It is called again where a listener before it has emitted.
