@@ -114,6 +114,58 @@ describe("deadLetters.replay() with `coalesce`", () => {
 	});
 });
 
+describe("deadLetters.replay() - a letter that is gone before its turn", () => {
+	/** Two letters of a handler whose key function does something while the first of them is queued again. */
+	function open() {
+		const bus = createBus<{ job: number }>({ onError: () => undefined });
+		const ran: number[] = [];
+		let inKey: (() => unknown) | undefined;
+		let isBroken = true;
+		bus.handle(
+			"job",
+			(data) => {
+				if (isBroken) throw new Error("broken");
+				ran.push(data);
+			},
+			{
+				key() {
+					inKey?.();
+					return undefined;
+				},
+			},
+		);
+		for (const data of [1, 2]) bus.emit("job", data);
+		const mend = (duringReplay: () => unknown): void => {
+			isBroken = false;
+			inKey = () => {
+				inKey = undefined;
+				duringReplay();
+			};
+		};
+		return { bus, ran, mend };
+	}
+
+	test("is not run twice when it is replayed inside", async () => {
+		const { bus, ran, mend } = open();
+		await bus.idle();
+		const counts: Promise<number>[] = [];
+		mend(() => counts.push(bus.deadLetters.replay()));
+		counts.push(bus.deadLetters.replay());
+		await bus.idle();
+		expect(ran.sort()).toEqual([1, 2]);
+		expect((await Promise.all(counts)).reduce((sum, count) => sum + count, 0)).toBe(2);
+	});
+
+	test("is not run when it is discarded inside", async () => {
+		const { bus, ran, mend } = open();
+		await bus.idle();
+		mend(() => bus.deadLetters.discard());
+		expect(await bus.deadLetters.replay()).toBe(1);
+		await bus.idle();
+		expect(ran).toEqual([1]);
+	});
+});
+
 test.each(["drain", "close"] as const)("deadLetters.replay() - is refused behind %s()", async (method) => {
 	const { bus, deadLetters, jobs, listed, run } = await setup([1], { limit: 1 });
 	jobs.resume();

@@ -58,6 +58,8 @@ export function createDeadLetters(
 			checkOpen();
 			const queued = new Set<DeadLetter>();
 			for (const letter of pick(filter)) {
+				// Gone when the key function of the one before, or an observer, has replayed or discarded it.
+				if (!letters.delete(letter.id)) continue;
 				const putBack = (): void => {
 					queued.delete(letter);
 					isInOrder = false;
@@ -68,7 +70,6 @@ export function createDeadLetters(
 					if (overflow === "coalesce") queued.delete(letter);
 					else putBack();
 				});
-				letters.delete(letter.id);
 				queued.add(letter);
 				if (!requeue(letter.handler, event, owners.get(letter))) putBack();
 			}
