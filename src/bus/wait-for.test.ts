@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { rejectionOf, thrownBy } from "../../test/support/thrown.ts";
 import { watch } from "../../test/support/watch.ts";
 import { fakeClock } from "../testing/index.ts";
+import type { Bus } from "./bus.ts";
 import { createBus } from "./create-bus.ts";
 
 type Events = { a: number; b: number; c: number; "order.paid": number };
@@ -406,6 +407,28 @@ describe("waitFor() - user code in the middle of it", () => {
 		expect((await waiting).code).toBe("ERR_CALLHOOK_CLOSED");
 		await clock.advance(0);
 		expect(bus.stats().subscriptions).toEqual({});
+	});
+
+	test.each<[string, string, (bus: Bus<Events>, controller: AbortController) => unknown]>([
+		["fires the signal", "AbortError", (_bus, controller) => controller.abort()],
+		["closes the bus", "CallhookError", (bus) => bus.close()],
+	])("a `where` that %s, asked for an event of this tick, ends its own wait", async (_what, name, end) => {
+		const { bus, clock, expectClean } = setup();
+		const controller = new AbortController();
+		const first = bus.waitFor("a");
+		bus.emit("a", 1);
+		bus.emit("b", 2);
+		await first;
+		const where = (): boolean => {
+			end(bus, controller);
+			return false;
+		};
+		const second = watch(bus.waitFor("b", { where, signal: controller.signal, timeoutMs: 5_000 }));
+		await clock.advance(0);
+		expect(second.isOver).toBe(true);
+		await expect(second.promise).rejects.toMatchObject({ name });
+		expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+		await expectClean();
 	});
 
 	test("a callback that closes the bus comes too late: the event was there before", async () => {

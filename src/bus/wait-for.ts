@@ -51,8 +51,11 @@ export function createWaiter({ clock, readPattern, tap }: WaiterParts): Waiter {
 			const pattern = readPattern(text, "waitFor()");
 			const isWanted = (event: BusEvent): boolean => checkSynchronous("where", where(event));
 			return new Promise((resolve, reject) => {
-				if (signal?.aborted === true) throw signal.reason;
+				signal?.throwIfAborted();
 				if (passed.find((event) => pattern.matches(event.type) && isWanted(event), resolve)) return;
+				// `where` is the user's code, which may have fired the signal or closed the bus.
+				signal?.throwIfAborted();
+				readPattern(text, "waitFor()");
 				const end = (): void => {
 					unsubscribe();
 					stopListening?.();
