@@ -114,4 +114,24 @@ describe("maxListeners - a warning", () => {
 		expect(onError.mock.calls).toEqual([[error, { source: "observer", name: "subscription:leak" }]]);
 		expect(leaks).toHaveLength(1);
 	});
+
+	test("comes when the subscription is there: what its observer does is as if done behind the call", () => {
+		const { bus, onError } = setup({ maxListeners: 1 });
+		bus.on("order.paid", () => undefined);
+		const controller = new AbortController();
+		const [once, ended] = [vi.fn((_data: unknown) => undefined), vi.fn()];
+		const off = bus.observe("subscription:leak", () => void bus.emit("order.paid", 1));
+		bus.once("order.paid", once);
+		off();
+		expect(once.mock.calls.map(([data]) => data)).toEqual([1]);
+		bus.on("order.shipped", () => undefined);
+		bus.observe("subscription:leak", () => controller.abort());
+		bus.on("order.shipped", ended, { signal: controller.signal });
+		bus.emit("order.paid", 2);
+		bus.emit("order.shipped", 3);
+		expect(once).toHaveBeenCalledTimes(1);
+		expect(ended).not.toHaveBeenCalled();
+		expect(bus.stats().subscriptions).toEqual({ "order.paid": 1, "order.shipped": 1 });
+		expect(onError).not.toHaveBeenCalled();
+	});
 });

@@ -46,6 +46,8 @@ export interface Registry {
 	/** The plan of a channel, worked out when needed. */
 	plan(channel: Channel): Plan;
 	add(subscription: Omit<Subscription, "order">): Unsubscribe;
+	/** Says that a pattern has one subscription more, which may run the user's code: it must be complete. */
+	announce(pattern: string): void;
 	/** Ends every subscription of this pattern and function. */
 	remove(pattern: string, callback: unknown): void;
 	/** How many subscriptions there are, by pattern. */
@@ -212,10 +214,9 @@ export function createRegistry(facts: BusFacts): Registry {
 			registrations.on(pattern.text, entry);
 			if (!pattern.isExact) wildcards.set(pattern.text, pattern);
 			invalidate(pattern);
-			// Who waits for an event goes when it has come; a thousand may wait for the same.
-			if (!("take" in details.target)) facts.onAdd(pattern.text, count(pattern.text));
 			return unsubscribe;
 		},
+		announce: (pattern) => facts.onAdd(pattern, count(pattern)),
 		remove(pattern, callback) {
 			for (const entry of entriesOf(pattern)) if (entry.subscription?.callback === callback) entry();
 		},

@@ -66,6 +66,7 @@ export class Subscriber {
 		};
 		const unsubscribe = registry.add({ pattern, priority, callback, target, onEnd });
 		const stopListening = signal && onAbort(signal, unsubscribe);
+		registry.announce(text);
 		if (replay > 0) replayTo(target, retained.last(pattern, replay), text, core, () => hasEnded);
 		return unsubscribe;
 	}
@@ -83,6 +84,7 @@ export class Subscriber {
 		const registration = { pattern, priority: 0, callback: handler, target: queue, subscription, onEnd };
 		const unsubscribe = registry.add(registration);
 		handlers.add(queue);
+		registry.announce(text);
 		return subscription;
 	}
 
