@@ -48,7 +48,9 @@ export function settle(
 	nowMs: number,
 	onScheduled: () => void,
 ): ("ok" | "lost")[] {
-	const first = new Map(settlements.map((settlement) => [settlement.token, settlement] as const).reverse());
+	const first = new Map<string, Settlement>();
+	// In their order: what is routed gets its place in it.
+	for (const each of settlements) if (!first.has(each.token)) first.set(each.token, each);
 	const ended = new Map<string, SqlRow>();
 	for (const state of ["delivered", "dead", "cancelled"] as const) {
 		const tokens = [...first.values()].filter(({ to }) => to.state === state).map(({ token }) => token);

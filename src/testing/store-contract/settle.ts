@@ -143,6 +143,21 @@ export const settleChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "routed - of one call, in the order of its settlements",
+		async check({ store }) {
+			const ids = ["evt_1", "evt_2", "evt_3"];
+			await add(store, ids, router);
+			const claims = await expectClaims(store, ids);
+			const to = routed(delivery({ orderKey: "k" }));
+			assert.deepEqual(await store.settle(claims.map(({ token }) => ({ token, to }))), ["ok", "ok", "ok"]);
+			for (const id of ids) {
+				const [claimed] = await expectClaims(store, [id]);
+				assert.ok(claimed);
+				await expectSettled(store, claimed, "delivered");
+			}
+		},
+	},
+	{
 		name: "routed - also after attempts that failed, which go with the old delivery",
 		async check({ store }) {
 			await add(store, ["evt_1"], router);
