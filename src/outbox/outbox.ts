@@ -45,6 +45,8 @@ export interface OutboxDoor {
 	readonly clock: Clock;
 	/** The event types of the bus; `undefined` where it has types only. */
 	readonly catalog: Catalog | undefined;
+	/** Whether this process makes deliveries. */
+	readonly delivers: boolean;
 	/** Throws ERR_CALLHOOK_TARGET_EXISTS when the name is taken. */
 	register(target: TargetRegistration): RegisteredTarget;
 	/** Tells the observers of a signal, if there are any; only then is `info` made. */
@@ -118,7 +120,10 @@ export function createOutbox(parts: OutboxParts): Outbox {
 		parts;
 	const relay = createRelay({ store, clock, leaseMs: settings.leaseMs, report, send });
 	const housekeeping = createHousekeeping(store, clock, settings.retention, report);
-	const groups = new Map<string, Pick<TargetGroup, "route"> & { accepts(type: string): boolean }>();
+	const groups = new Map<
+		string,
+		Pick<TargetGroup, "route" | "prepareRoutes"> & { accepts(type: string): boolean }
+	>();
 	/** Ends the rest of an append that waits for the store. */
 	let endRest: (() => void) | undefined;
 	let isClosed = false;
@@ -144,6 +149,7 @@ export function createOutbox(parts: OutboxParts): Outbox {
 	}
 
 	async function append(batch: readonly Append[]): Promise<void> {
+		await prepareRoutes(batch);
 		const events = batch.map(({ emitted, event, idempotencyKey, targets }) => ({
 			event,
 			idempotencyKey,
@@ -176,13 +182,23 @@ export function createOutbox(parts: OutboxParts): Outbox {
 	const toStored = (event: BusEvent, payload: EventPayload): StoredEvent =>
 		toStoredEvent(event, payload, versionOf(event.type));
 
+	/** `undefined` where nothing is to be waited for: rows in a transaction of SQLite are written before `store` returns. */
+	function prepareRoutes(
+		events: readonly Pick<Append, "targets">[],
+		tx?: unknown,
+	): Promise<unknown> | undefined {
+		const names = new Set(events.flatMap(({ targets }) => targets));
+		const looks = [...names].flatMap((name) => groups.get(name)?.prepareRoutes?.(tx) ?? []);
+		return looks.length > 0 ? Promise.all(looks) : undefined;
+	}
+
 	function routeTo(name: string, event: BusEvent, stored: StoredEvent): readonly NewDelivery[] {
 		return groups.get(name)?.route?.(event, stored) ?? [{ group: name, target: name }];
 	}
 
 	return {
 		door: {
-			...{ store, clock, catalog, send, report },
+			...{ store, clock, catalog, send, report, delivers: settings.deliver },
 			register(target) {
 				const { name } = target;
 				const taken = namesOf(target).find((each) => names.has(each));
@@ -210,7 +226,11 @@ export function createOutbox(parts: OutboxParts): Outbox {
 					await removal;
 				};
 				removals.add(remove);
-				groups.set(name, { accepts, route: (event, stored) => target.route?.(event, stored) });
+				groups.set(name, {
+					accepts,
+					route: (event, stored) => target.route?.(event, stored),
+					prepareRoutes: (tx) => target.prepareRoutes?.(tx),
+				});
 				for (const each of namesOf(target)) names.add(each);
 				onChange();
 				const relayed = settings.deliver && target.deliver !== false ? relay.add(target) : undefined;
@@ -232,6 +252,8 @@ export function createOutbox(parts: OutboxParts): Outbox {
 		async appendIn(tx, events) {
 			// To a store it would mean a transaction of its own, which no rollback takes back.
 			if (tx === undefined) throw invalidOption("tx", "a transaction of the store's database", tx);
+			const looks = prepareRoutes(events, tx);
+			if (looks !== undefined) await looks;
 			const added = events.map(({ event, payload, targets, idempotencyKey, delayMs }) => {
 				const stored = toStored(event, payload);
 				const deliveries = targets.flatMap((name) => routeTo(name, event, stored));

@@ -250,9 +250,14 @@ export interface EndpointRecords {
 	delete(id: string): Promise<boolean>;
 	/**
 	 * What has changed since a revision, of each endpoint the last change, in their order, at most `limit`. None is
-	 * missed: a change with a lower revision is never committed after one with a higher.
+	 * missed: a change with a lower revision is never committed after one with a higher. `tx` is the caller's transaction,
+	 * as of `append`: who holds it may hold the last connection of a pool, so it is read on that.
 	 */
-	changes(since: number, limit: number): Promise<readonly EndpointChange[]>;
+	changes(
+		since: number,
+		limit: number,
+		options?: { readonly tx?: unknown },
+	): Promise<readonly EndpointChange[]>;
 }
 
 /** The right to work on a received message, until its lease ends. */

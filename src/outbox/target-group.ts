@@ -33,6 +33,11 @@ export interface TargetGroup {
 	/** Resolves once the group is ready for claims; asked before each. A rejection puts the claim off. */
 	prepare?(): Promise<unknown>;
 	/**
+	 * Lets the group look where events go, before it is asked for events that are about to be stored: in the caller's
+	 * transaction, where `tx` is given. `undefined`: it need not.
+	 */
+	prepareRoutes?(tx: unknown): Promise<unknown> | undefined;
+	/**
 	 * Where an event goes, if that can be said at once: it then enters the outbox as these deliveries and needs no
 	 * routing. `undefined`: it enters as one delivery to the group itself.
 	 */

@@ -89,6 +89,12 @@ function openSealed({ id, sealed }: EndpointDocument, box: SecretBox): SealedSet
 	return sealed === undefined ? {} : (JSON.parse(box.open(sealed, id)) as SealedSettings);
 }
 
+/** Whether events go to an endpoint as before: what is new is its health or its keys. */
+export function hasSameRoutes(before: ActiveEndpoint, after: ActiveEndpoint): boolean {
+	const { settings: old } = before.document;
+	return before.state === after.state && JSON.stringify(old) === JSON.stringify(after.document.settings);
+}
+
 /** Takes the settings that may hold secrets apart from the others, and seals them. */
 export function sealSettings(
 	id: string,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { connectBridge, setupBridge } from "../../test/support/bridge.ts";
 import type { HttpReceiver } from "../../test/support/http-receiver.ts";
+import { nextTurn } from "../internal/next-turn.ts";
 import { fakeClock } from "../testing/index.ts";
 
 const retry = { delaysMs: [1_000, 1_000], jitter: 0 };
@@ -94,6 +95,43 @@ describe("order: key", () => {
 		await bridge.idle();
 		expect(numbersOf(receiver).filter((number) => number < 3)).toEqual([1, 1, 2]);
 		expect(numbersOf(receiver).filter((number) => number === 3 || number === 5)).toEqual([3, 5]);
+	});
+});
+
+describe("of events in a row", () => {
+	test("holds from the first, though the endpoints have not been looked at for a while", async () => {
+		const { bus, bridge, clock, receiver, endpoint } = await setupBridge({ decide: () => 204 });
+		await endpoint({ order: "key", concurrency: 10 });
+		await clock.advance(10_000);
+		const numbers = Array.from({ length: 40 }, (_, number) => number);
+		for (const number of numbers) {
+			bus.emit("order.paid", { number }, { key: "a" });
+			// Some while the first are on their way into the store, some while they are routed.
+			if (number % 2 === 1) await nextTurn();
+		}
+		await bridge.idle();
+		expect(numbersOf(receiver)).toEqual(numbers);
+	});
+
+	test("is settled as they are stored, by a process that does not send too", async () => {
+		const sender = await setupBridge({ decide: () => 204 });
+		const web = connectBridge(sender.receiver, sender.store, fakeClock(), { deliver: false });
+		const ordered = await sender.endpoint({ order: "key" }, "/ordered");
+		await sender.endpoint({}, "/other");
+		const queries: Promise<unknown>[] = [];
+		const stop = sender.store.onWake(() => {
+			// Before anybody could route them.
+			if (queries.length === 0) queries.push(sender.bridge.deliveries.list());
+		});
+		const emissions = [1, 2, 3, 4].map((number) => web.bus.emit("order.paid", { number }, { key: "a" }));
+		await emissions[3]?.stored;
+		stop();
+		expect(await queries[0]).toMatchObject({
+			items: [4, 3, 2, 1].map(() => ({ endpointId: ordered.id, orderKey: "key:a" })),
+		});
+		await sender.bridge.idle();
+		expect(numbersOf(sender.receiver, "/ordered")).toEqual([1, 2, 3, 4]);
+		expect(numbersOf(sender.receiver, "/other").toSorted()).toEqual([1, 2, 3, 4]);
 	});
 });
 

@@ -2,7 +2,7 @@ import { createPattern, matchAny } from "../event/index.ts";
 import { isoTime } from "../internal/iso-time.ts";
 import { checkDelayMs, checkOptions } from "../internal/options.ts";
 import { type OutboxDoor, storeGraceMs, storeRequired, waitForStore } from "../outbox/index.ts";
-import type { StoredEvent } from "../outbox/ports.ts";
+import type { NewDelivery, StoredEvent } from "../outbox/ports.ts";
 import type { ActiveEndpoint } from "./active-endpoint.ts";
 import { createAttempts, isOwnFault } from "./attempt.ts";
 import { type BridgeOptions, readBridgeOptions } from "./bridge-options.ts";
@@ -92,6 +92,8 @@ export function createWebhookBridge<Events = AnyEvents>(
 		userAgent,
 	} = settings;
 	if (settings.operatorEvents) checkOperatorCatalog(outbox.catalog);
+	/** Whether this process makes the deliveries of the bridge. */
+	const sends = settings.deliver && outbox.delivers;
 	const { guard, proxy } = readNetworkOptions(settings.network);
 	const sender = createSender(guard, clock, proxy);
 	const forwards = matchAny(forward.map((text) => createPattern(text, "forward")));
@@ -99,7 +101,8 @@ export function createWebhookBridge<Events = AnyEvents>(
 	const directory = createEndpointDirectory({
 		...{ records: store.endpoints, clock, box, onChange, report },
 		onRoutes: router.reset,
-		lacks: (endpoint) => lackedBy(endpoint, filters, transforms),
+		// Who only stores events needs no functions.
+		lacks: (endpoint) => (sends ? lackedBy(endpoint, filters, transforms) : undefined),
 	});
 	const attempts = createAttempts({
 		...{ directory, sender, clock, filters, transforms, forwards, onOutcome, report },
@@ -182,6 +185,26 @@ export function createWebhookBridge<Events = AnyEvents>(
 		ending.set(id, done);
 	}
 
+	/** Of endpoints that others changed it hears within a second, so before it says where events go it looks. */
+	function prepareRoutes(tx: unknown): Promise<unknown> | undefined {
+		if (directory.isFresh) return undefined;
+		if (tx === undefined) return directory.refresh().catch(() => undefined);
+		if (store.capabilities.sharing === "full") return directory.readIn(tx);
+		// In a transaction of SQLite nothing is waited for.
+		void directory.refresh().catch(() => undefined);
+		return undefined;
+	}
+
+	/**
+	 * What stands in an order gets its place in it at once: routed later, by any of several processes, it could be
+	 * overtaken by an event that came after it. The others may be routed by who sends.
+	 */
+	function route(_event: unknown, stored: StoredEvent): readonly NewDelivery[] | undefined {
+		if (sends && directory.isFresh) return router.route(stored);
+		const ordered = router.routeOrdered(stored);
+		return ordered.length === 0 ? undefined : [...ordered, { group: routingGroup, target: routingGroup }];
+	}
+
 	// Routing has a group of its own: it waits for no slot that a hanging endpoint holds.
 	const routing = outbox.register({
 		name: routingGroup,
@@ -190,8 +213,8 @@ export function createWebhookBridge<Events = AnyEvents>(
 		concurrency: 16,
 		concurrencyOf: () => 16,
 		prepare: directory.refresh,
-		// Of endpoints that others changed it hears within a second: before that it cannot be said at once.
-		route: (_event, stored) => (directory.isFresh ? router.route(stored) : undefined),
+		prepareRoutes,
+		route,
 		async run({ event }) {
 			// The claim may have taken long.
 			if (!directory.isFresh) await directory.refresh();

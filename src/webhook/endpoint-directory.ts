@@ -1,7 +1,7 @@
 import { CallhookError, isCallhookError } from "../errors.ts";
 import { type Clock, unref } from "../internal/clock.ts";
 import type { EndpointChange, EndpointRecord, EndpointRecords } from "../outbox/ports.ts";
-import { type ActiveEndpoint, activate, sealAnew } from "./active-endpoint.ts";
+import { type ActiveEndpoint, activate, hasSameRoutes, sealAnew } from "./active-endpoint.ts";
 import type { EndpointDocument } from "./endpoint.ts";
 import { type EndpointHealth, isPaused, mergeHealth } from "./endpoint-health.ts";
 import { createPauseWatch } from "./pause-watch.ts";
@@ -15,6 +15,8 @@ export interface EndpointDirectory {
 	refresh(): Promise<void>;
 	/** Reads it in any case. */
 	reload(): Promise<void>;
+	/** Reads it in a transaction of the caller, who may see less. */
+	readIn(tx: unknown): Promise<void>;
 	get(id: string): ActiveEndpoint | undefined;
 	values(): Iterable<ActiveEndpoint>;
 	/** Whether its deliveries have to wait for another process, since this one cannot make them. */
@@ -67,7 +69,7 @@ export function createEndpointDirectory(options: DirectoryOptions): EndpointDire
 	const pauses = createPauseWatch(clock, endPause);
 	/** Whose health the store has not got, and whether something succeeded there since it last got it. */
 	const unsaved = new Map<string, boolean>();
-	/** What was reported need not be reported with each change. */
+	/** What need not be reported with each change. */
 	const reported = new Set<string>();
 	/** Once each: where processes do not agree on the first key, they must not go on for ever. */
 	const sealedAnew = new Set<string>();
@@ -86,18 +88,20 @@ export function createEndpointDirectory(options: DirectoryOptions): EndpointDire
 		return ageMs >= 0 && ageMs < freshMs;
 	};
 
-	async function read(): Promise<void> {
+	async function read(tx?: unknown): Promise<void> {
 		const startedAtMs = clock.now();
 		let changes: readonly EndpointChange[];
 		do {
-			changes = await records.changes(revision, pageSize);
+			changes = await records.changes(revision, pageSize, { tx });
 			for (const change of changes) {
+				// Two may read at the same time, and the other has got further.
+				if (change.revision <= revision) continue;
 				if (change.record === undefined) deleted.delete(change.id);
 				apply(change);
-				revision = Math.max(revision, change.revision);
+				revision = change.revision;
 			}
 		} while (changes.length === pageSize);
-		readAtMs = startedAtMs;
+		if (tx === undefined) readAtMs = startedAtMs;
 	}
 
 	/** What is being read already may lack what was written since that began: then once more. */
@@ -135,12 +139,13 @@ export function createEndpointDirectory(options: DirectoryOptions): EndpointDire
 			forget(id);
 		} else {
 			endpoint = tryActivate(record, unsaved.has(id) ? known?.health : undefined);
-			if (endpoint === undefined) endpoints.delete(id);
-			else endpoints.set(id, endpoint);
-		}
-		if (endpoint !== undefined) {
-			watchPause(endpoint);
-			if (needsSealing(endpoint)) sealSoon(id);
+			if (endpoint === undefined) {
+				endpoints.delete(id);
+			} else {
+				endpoints.set(id, endpoint);
+				watchPause(endpoint);
+				if (needsSealing(endpoint)) sealSoon(id);
+			}
 		}
 		if (known === undefined || endpoint === undefined || !hasSameRoutes(known, endpoint)) onRoutes();
 		onChange(id);
@@ -291,6 +296,7 @@ export function createEndpointDirectory(options: DirectoryOptions): EndpointDire
 		},
 		refresh,
 		reload,
+		readIn: read,
 		get: (id) => endpoints.get(id),
 		values: () => endpoints.values(),
 		isHeld: (id) => held.has(id),
@@ -326,12 +332,6 @@ export function createEndpointDirectory(options: DirectoryOptions): EndpointDire
 			await save();
 		},
 	};
-}
-
-/** Whether events go to an endpoint as before: what is new is its health or its keys. */
-function hasSameRoutes(before: ActiveEndpoint, after: ActiveEndpoint): boolean {
-	const { settings: old } = before.document;
-	return before.state === after.state && JSON.stringify(old) === JSON.stringify(after.document.settings);
 }
 
 export const readDocument = ({ document }: EndpointRecord): EndpointDocument =>

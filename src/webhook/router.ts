@@ -5,6 +5,8 @@ import { compileWhere, type FilteredEvent } from "./where.ts";
 /** Says which endpoints an event goes to. */
 export interface Router {
 	route(event: StoredEvent): NewDelivery[];
+	/** Of these only such as stand in an order. */
+	routeOrdered(event: StoredEvent): NewDelivery[];
 	/** What an event becomes for one endpoint; `undefined`, it does not go there. */
 	routeTo(endpoint: ActiveEndpoint, event: StoredEvent): NewDelivery | undefined;
 	/** The endpoints have changed. */
@@ -56,13 +58,20 @@ export function createRouter(
 			: { group, target: id };
 	}
 
+	function routeAmong(takers: readonly ActiveEndpoint[], event: StoredEvent): NewDelivery[] {
+		const filtered = readOnce(event);
+		return takers
+			.filter((endpoint) => isOfTenant(endpoint, filtered) && endpoint.lets(filtered))
+			.map((endpoint) => deliveryTo(endpoint, event));
+	}
+
 	return {
-		route(event) {
-			const filtered = readOnce(event);
-			return takersOf(event.type)
-				.filter((endpoint) => isOfTenant(endpoint, filtered) && endpoint.lets(filtered))
-				.map((endpoint) => deliveryTo(endpoint, event));
-		},
+		route: (event) => routeAmong(takersOf(event.type), event),
+		routeOrdered: (event) =>
+			routeAmong(
+				takersOf(event.type).filter((each) => deliveryTo(each, event).orderKey !== undefined),
+				event,
+			),
 		routeTo(endpoint, event) {
 			const filtered = readOnce(event);
 			const isTaken =

@@ -97,16 +97,19 @@ export async function listEndpoints(
 	return rows.length > limit ? { items, cursor: shown.at(-1)?.seq as string } : { items };
 }
 
+/** Behind a revision, at most so many. */
+export const changesSql = `SELECT ${columns} FROM callhook.endpoint WHERE revision > $1::text::bigint
+	ORDER BY revision LIMIT $2::text::bigint`;
+
 export async function listChanges(
 	connection: Connection,
 	since: number,
 	limit: number,
 ): Promise<EndpointChange[]> {
-	const rows = await connection.all(
-		`SELECT ${columns} FROM callhook.endpoint WHERE revision > $1::text::bigint
-		ORDER BY revision LIMIT $2::text::bigint`,
-		...[String(since), String(limit)],
-	);
+	return readChanges(await connection.all(changesSql, String(since), String(limit)));
+}
+
+export function readChanges(rows: readonly SqlRow[]): EndpointChange[] {
 	return rows.map((row) => ({
 		id: row.id as string,
 		revision: Number(row.revision),

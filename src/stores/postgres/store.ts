@@ -11,7 +11,7 @@ import { countByTarget, query } from "./query.ts";
 import { claimReceipt, confirmReceipt, extendReceipt, pruneReceipts, releaseReceipt } from "./receipts.ts";
 import { extend, release, settle } from "./settle.ts";
 import { migrate, readVersion } from "./tables.ts";
-import { appendInTransaction } from "./transaction.ts";
+import { appendInTransaction, listChangesInTransaction } from "./transaction.ts";
 import { createWake } from "./wake.ts";
 
 /**
@@ -87,7 +87,12 @@ export function postgresStore(options: PostgresStoreOptions): OutboxStore {
 			get: (id) => run(() => getEndpoint(connection, id)),
 			list: (page) => run(() => listEndpoints(connection, page)),
 			delete: (id) => run(() => deleteEndpoint(connection, id), true),
-			changes: (since, limit) => run(() => listChanges(connection, since, limit)),
+			changes: (since, limit, { tx } = {}) =>
+				run(() =>
+					tx === undefined
+						? listChanges(connection, since, limit)
+						: listChangesInTransaction(connection, schema, tx, since, limit),
+				),
 		},
 		receipts: {
 			claim: (key, leaseMs) => run(() => claimReceipt(connection, key, leaseMs)),

@@ -64,6 +64,22 @@ describe.runIf(hasServer)("postgresStore() - append({ tx })", () => {
 		expect(await claimedIds()).toEqual([]);
 	});
 
+	test("endpoints are read in it too, on no other connection", async () => {
+		const revision = await store.endpoints.put({ id: "ep_1", document: "{}" });
+		const small = serverPool({ max: 1 });
+		const other = postgresStore({ pool: small, schema });
+		const client = await small.connect();
+		await client.query("BEGIN");
+		const read = () => other.endpoints.changes(0, 10, { tx: client });
+		expect(await read()).toMatchObject([{ id: "ep_1", revision, record: { document: "{}" } }]);
+		await store.endpoints.delete("ep_1");
+		expect(await read()).toMatchObject([{ id: "ep_1", record: undefined }]);
+		await client.query("COMMIT");
+		client.release();
+		await other.close();
+		await small.end();
+	});
+
 	test("a pool of one that the caller holds is enough, once the tables are there", async () => {
 		await store.stats();
 		const small = serverPool({ max: 1 });

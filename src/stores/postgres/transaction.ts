@@ -1,8 +1,9 @@
 import { invalidOption } from "../../internal/options.ts";
-import type { AppendResult, NewEvent } from "../../outbox/ports.ts";
+import type { AppendResult, EndpointChange, NewEvent } from "../../outbox/ports.ts";
 import { appendSql, readResults, writeBatch } from "./append.ts";
 import { type Connection, renameIn } from "./connection.ts";
 import type { PostgresResult, SqlRow, SqlValue } from "./driver.ts";
+import { changesSql, readChanges } from "./endpoints.ts";
 import { toStoreError } from "./postgres-error.ts";
 
 /**
@@ -33,6 +34,19 @@ export async function appendInTransaction(
 	await connection.readyFor((sql) => run(sql, []));
 	if (events.length === 0) return [];
 	return readResults(events, await run(renameIn(schema, appendSql), [writeBatch(events)]));
+}
+
+/** The changes of endpoints, as the caller's transaction sees them. */
+export async function listChangesInTransaction(
+	connection: Connection,
+	schema: string,
+	tx: unknown,
+	since: number,
+	limit: number,
+): Promise<EndpointChange[]> {
+	const run = queryOf(tx);
+	await connection.readyFor((sql) => run(sql, []));
+	return readChanges(await run(renameIn(schema, changesSql), [String(since), String(limit)]));
 }
 
 function queryOf(tx: unknown): (sql: string, values: SqlValue[]) => Promise<readonly SqlRow[]> {
