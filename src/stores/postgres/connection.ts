@@ -52,6 +52,7 @@ export class Connection {
 	readonly #schema: string;
 	readonly #tables: Tables;
 	#ready: Promise<void> | undefined;
+	#isReady = false;
 	#isReadCommitted = true;
 
 	constructor(pool: PostgresPool, schema: string, tables: Tables) {
@@ -81,19 +82,24 @@ export class Connection {
 
 	/** Resolves once the tables are there; a failure is tried again by the next call. */
 	async ready(): Promise<void> {
-		this.#ready ??= this.#prepare().catch((error: unknown) => {
-			this.#ready = undefined;
-			throw toStoreError(error);
-		});
+		this.#ready ??= this.#prepare().then(
+			() => {
+				this.#isReady = true;
+			},
+			(error: unknown) => {
+				this.#ready = undefined;
+				throw toStoreError(error);
+			},
+		);
 		return this.#ready;
 	}
 
 	/**
-	 * The same for a caller who holds a connection: where the tables are there already it asks for no other one, which a
-	 * pool of one could not give.
+	 * The same for a caller who holds a connection: where the tables are there already it asks for no other one, and waits for
+	 * nobody who does. A pool whose connections are all held so could not give it.
 	 */
 	async readyFor(query: (sql: string) => Promise<readonly SqlRow[]>): Promise<void> {
-		if (this.#ready === undefined) {
+		if (!this.#isReady) {
 			const isCurrent = await this.#tables.readVersion(
 				(sql) => query(renameIn(this.#schema, sql)),
 				this.#schema,

@@ -94,6 +94,23 @@ describe.runIf(hasServer)("postgresStore() - append({ tx })", () => {
 		await small.end();
 	});
 
+	test("nor does it wait for others who ask that pool for the tables first", async () => {
+		await store.stats();
+		const small = serverPool({ max: 1 });
+		const other = postgresStore({ pool: small, schema });
+		const client = await small.connect();
+		// As a relay does that begins beside it.
+		const waiting = other.stats();
+		await client.query("BEGIN");
+		expect(await other.append([eventFor("evt_1", toA)], { tx: client })).toEqual(["stored"]);
+		await client.query("COMMIT");
+		client.release();
+		await waiting;
+		expect(await claimedIds()).toEqual(["evt_1"]);
+		await other.close();
+		await small.end();
+	});
+
 	test("the listeners hear of it with the commit", async () => {
 		await store.stats();
 		let wakes = 0;
