@@ -89,7 +89,7 @@ function onePerTarget(deliveries: readonly NewDelivery[]): readonly NewDelivery[
 /** The first unfinished delivery of a lane blocks those behind it. */
 function* addDeliveries(rows: readonly DeliveryRow[], nowMs: number): Steps<void> {
 	const laneOf = ({ group, target, orderKey }: DeliveryRow): string =>
-		JSON.stringify([group, target, orderKey]);
+		JSON.stringify([group, target, wellFormed(orderKey)]);
 	const lanes = [...new Set(rows.filter(({ orderKey }) => orderKey !== undefined).map(laneOf))];
 	const busy = new Set<string>();
 	if (lanes.length > 0) {
@@ -105,8 +105,13 @@ function* addDeliveries(rows: readonly DeliveryRow[], nowMs: number): Steps<void
 			if (busy.has(lane)) stage = 2;
 			busy.add(lane);
 		}
-		return [seq, event, group, target, orderKey ?? null, seq, "pending", stage, dueAtMs, nowMs];
+		return [seq, event, group, target, wellFormed(orderKey) ?? null, seq, "pending", stage, dueAtMs, nowMs];
 	});
+}
+
+/** Half of a pair of UTF-16 is no UTF-8: a driver writes something else for it than JSON, and a lane would not be found. */
+function wellFormed(key: string | undefined): string | undefined {
+	return key?.replaceAll(/\p{Surrogate}/gu, "\u{fffd}");
 }
 
 /** Statements that insert so many rows. */

@@ -52,6 +52,16 @@ export const orderChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "order key - may have any characters, half of a pair of UTF-16 too",
+		async check({ store }) {
+			for (const [index, orderKey] of ["a\0b", "\u{1f600}".slice(0, 1), "", "\u{1f600}", "'\"\\"].entries()) {
+				const ids = [`evt_${index}_1`, `evt_${index}_2`];
+				for (const id of ids) await add(store, [id], delivery({ orderKey }));
+				for (const id of ids) await expectSettled(store, await claimNext(store, id), "delivered");
+			}
+		},
+	},
+	{
 		name: "order key - one at a time, in the order they were added",
 		async check({ store }) {
 			await add(store, ["evt_1", "evt_2"], keyed);
