@@ -3,6 +3,7 @@ import { toText, writeDeliveries } from "./append.ts";
 import { readEvent } from "./claim.ts";
 import type { Connection } from "./connection.ts";
 import { planning } from "./lanes.ts";
+import { momentOf } from "./query.ts";
 
 const columns = `e.id, e.type, e.version::text AS version, e.time, e.source, e.data, e.metadata, e.key, e.subject,
 	e.correlation_id, e.causation_id, e.traceparent`;
@@ -46,8 +47,8 @@ export async function listEvents(
 ): Promise<Page<StoredEvent>> {
 	const parts: [sql: (...values: string[]) => string, values: readonly string[] | undefined][] = [
 		[(value) => `e.seq > ${value}::bigint`, [/^\d{1,15}$/u.test(cursor ?? "") ? (cursor as string) : "0"]],
-		[(value) => `e.added_at >= ${value}::timestamptz`, since === undefined ? undefined : [since]],
-		[(value) => `e.added_at < ${value}::timestamptz`, until === undefined ? undefined : [until]],
+		[(value) => `e.added_at >= ${value}::timestamptz`, momentsOf(since)],
+		[(value) => `e.added_at < ${value}::timestamptz`, momentsOf(until)],
 		[
 			(group, target) =>
 				`NOT EXISTS (SELECT FROM callhook.delivery d WHERE d.event = e.seq AND d.grp = ${group} AND d.target = ${target})`,
@@ -66,6 +67,11 @@ export async function listEvents(
 	const shown = rows.slice(0, limit);
 	const items = shown.map(readEvent);
 	return rows.length > limit ? { items, cursor: shown.at(-1)?.seq as string } : { items };
+}
+
+function momentsOf(time: string | undefined): readonly string[] | undefined {
+	const moment = momentOf(time);
+	return moment === undefined ? undefined : [moment];
 }
 
 /** Returns how many it added. */

@@ -5,6 +5,8 @@ import { planning } from "./lanes.ts";
 import { conditionOf } from "./query.ts";
 
 const pieceSize = 1_000;
+// What is longer ago than some 3,000 years, a time of the server may not hold.
+const longestAgoMs = 1e14;
 
 export const historyFunctions: readonly string[] = [
 	// Ends deliveries that are not final.
@@ -116,7 +118,8 @@ export function replay(connection: Connection, filter: DeliveryFilter): Promise<
 
 /** Forgets final deliveries and events that nobody needs; returns how many deliveries. */
 export async function prune(connection: Connection, request: PruneRequest): Promise<number> {
-	const { filter, olderThanMs = 0, keep = 0, limit } = request;
+	const { filter, keep = 0, limit } = request;
+	const olderThanMs = Math.min(request.olderThanMs ?? 0, longestAgoMs);
 	const { sql, values } = conditionOf(filter ?? {}, 4);
 	const picked = `d.stage = 4 AND d.ended_at <= (SELECT before.ended_at FROM before) AND ${sql}`;
 	const text = `

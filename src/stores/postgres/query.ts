@@ -29,14 +29,20 @@ export function conditionOf(filter: DeliveryFilter, first: number): Condition {
 		[(value) => `d.target = ${value}`, target],
 		[(value) => `EXISTS (SELECT FROM callhook.event e WHERE e.seq = d.event AND e.type = ${value})`, type],
 		[(value) => `d.state = ${value}`, state],
-		[(value) => `d.added_at >= ${value}::timestamptz`, since],
-		[(value) => `d.added_at < ${value}::timestamptz`, until],
+		[(value) => `d.added_at >= ${value}::timestamptz`, momentOf(since)],
+		[(value) => `d.added_at < ${value}::timestamptz`, momentOf(until)],
 	];
 	const given = parts.filter(([, value]) => value !== undefined);
 	return {
 		sql: ["true", ...given.map(([sql], index) => sql(`$${first + index}::text`))].join(" AND "),
 		values: given.map(([, value]) => toText(value as string)),
 	};
+}
+
+/** A moment as the server reads it: years before 1 and behind 9999, as JavaScript writes them, it does not. */
+export function momentOf(time: string | undefined): string | undefined {
+	if (time === undefined || /^(?!0000)\d/u.test(time)) return time;
+	return time.startsWith("+") ? "infinity" : "-infinity";
 }
 
 /** A moment in RFC 3339, UTC, written by the server: drivers read times in many ways. */

@@ -173,6 +173,19 @@ export const historyChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "query() - takes times that no clock shows, and listEvents() too",
+		async check({ store }) {
+			await add(store, ["evt_1"]);
+			const [first, last] = [-8.64e15, 8.64e15].map((ms) => new Date(ms).toISOString());
+			for (const since of [first, "0000-01-01T00:00:00.000Z"]) {
+				assert.deepEqual(await queriedIds(store, { since, until: last }), ["evt_1"]);
+				assert.equal((await store.listEvents({ since, until: last }, {})).items.length, 1);
+			}
+			assert.deepEqual(await queriedIds(store, { since: last }), []);
+			assert.deepEqual(await queriedIds(store, { until: first }), []);
+		},
+	},
+	{
 		name: "query() - picks by the time of adding: `since` included, `until` not",
 		async check({ store, advance }) {
 			await add(store, ["evt_1"]);

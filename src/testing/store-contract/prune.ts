@@ -77,6 +77,15 @@ export const pruneChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "prune() - may keep for longer than there have been clocks",
+		async check({ store }) {
+			await add(store, ["evt_1"]);
+			await store.cancel({});
+			assert.equal(await store.prune({ olderThanMs: Number.MAX_SAFE_INTEGER, limit: 100 }), 0);
+			assert.deepEqual(await queriedIds(store, {}), ["evt_1"]);
+		},
+	},
+	{
 		name: "prune() - picks by each field of its filter and by all together",
 		async check({ store }) {
 			await add(store, ["evt_1", "evt_2"], delivery(), delivery({ target: "b" }));
