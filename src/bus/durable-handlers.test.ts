@@ -5,6 +5,7 @@ import { watch } from "../../test/support/watch.ts";
 import type { HandlerContext } from "./attempt.ts";
 import type { Bus } from "./bus.ts";
 import type { RetryOptions } from "./handler-options.ts";
+import type { HandlerSubscription } from "./handler-subscription.ts";
 import { PermanentError } from "./permanent-error.ts";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -283,6 +284,27 @@ describe("durable handler - key", () => {
 		await flush();
 		expect(handler.runs).toEqual(["1#1", "11#1", "1#2", "2#1"]);
 	});
+
+	type End = (bus: Bus<JobEvents>, handler: HandlerSubscription) => unknown;
+	const ends: [string, End][] = [
+		["stopped", (_bus, handler) => handler.stop()],
+		["taken off with off()", (bus) => bus.off("job", failing)],
+		["closed with its bus", (bus) => bus.close()],
+	];
+	const moments = ["just behind the emit", "in the middle of it"];
+	test.each(ends.flatMap(([what, end]) => moments.map((when): [string, string, End] => [what, when, end])))(
+		"holds for an event whose handler is %s %s",
+		async (_what, when, end) => {
+			const { bus, clock, store } = openDurableBus();
+			const handler = bus.handle("job", failing, { name: "h", durable: true, key: () => "k" });
+			if (when === moments[1]) bus.on("job", () => end(bus, handler));
+			bus.emit("job", 1);
+			void end(bus, handler);
+			await clock.advance(0);
+			const { items } = await store.query({}, {});
+			expect(items).toMatchObject([{ group: "handler:h", target: "h", orderKey: "k", state: "pending" }]);
+		},
+	);
 
 	test("is that of each handler alone; events without one are independent", async () => {
 		const { bus, flush } = openDurableBus();

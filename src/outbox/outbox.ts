@@ -113,6 +113,11 @@ interface Append {
 	readonly idempotencyKey: string | undefined;
 }
 
+/** Where the events of a group go; changed when the group ends. */
+type Group = { -readonly [Field in "route" | "prepareRoutes"]: TargetGroup[Field] } & {
+	accepts: (type: string) => boolean;
+};
+
 const restMs = 1_000;
 
 export function createOutbox(parts: OutboxParts): Outbox {
@@ -120,10 +125,7 @@ export function createOutbox(parts: OutboxParts): Outbox {
 		parts;
 	const relay = createRelay({ store, clock, leaseMs: settings.leaseMs, report, send });
 	const housekeeping = createHousekeeping(store, clock, settings.retention, report);
-	const groups = new Map<
-		string,
-		Pick<TargetGroup, "route" | "prepareRoutes"> & { accepts(type: string): boolean }
-	>();
+	const groups = new Map<string, Group>();
 	/** Ends the rest of an append that waits for the store. */
 	let endRest: (() => void) | undefined;
 	let isClosed = false;
@@ -209,13 +211,24 @@ export function createOutbox(parts: OutboxParts): Outbox {
 						{ name: taken },
 					);
 				}
-				const accepts = matchAny(target.accepts.map(readPattern));
+				const group: Group = {
+					accepts: matchAny(target.accepts.map(readPattern)),
+					route: (event, stored) => target.route?.(event, stored),
+					prepareRoutes: (tx) => target.prepareRoutes?.(tx),
+				};
 				let removal: Promise<void> | undefined;
 				const remove = async (timeoutMs: number): Promise<void> => {
 					if (removal === undefined) {
-						groups.delete(name);
+						group.accepts = () => false;
+						group.prepareRoutes = () => undefined;
+						// It still has to say where those go that are on their way into the store, that of the emit in progress too.
+						void Promise.resolve()
+							.then(appends.idle)
+							.then(() => {
+								if (groups.get(name) === group) groups.delete(name);
+							});
 						for (const each of namesOf(target)) names.delete(each);
-						if (groups.size === 0) housekeeping.stop();
+						if (names.size === 0) housekeeping.stop();
 						onChange();
 						removal = (relayed?.remove(timeoutMs) ?? Promise.resolve()).finally(() =>
 							removals.delete(remove),
@@ -226,11 +239,7 @@ export function createOutbox(parts: OutboxParts): Outbox {
 					await removal;
 				};
 				removals.add(remove);
-				groups.set(name, {
-					accepts,
-					route: (event, stored) => target.route?.(event, stored),
-					prepareRoutes: (tx) => target.prepareRoutes?.(tx),
-				});
+				groups.set(name, group);
 				for (const each of namesOf(target)) names.add(each);
 				onChange();
 				const relayed = settings.deliver && target.deliver !== false ? relay.add(target) : undefined;
