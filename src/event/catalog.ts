@@ -173,16 +173,25 @@ export function readBack(
 ): unknown {
 	if (definition === undefined) return data;
 	const upToDate = upcastData(type, definition, data, version);
+	return validate(type, definition.schema, readNull(type, definition, upToDate));
+}
+
+/**
+ * JSON has no `undefined`: an event without data is written as null. Gives `undefined` for a null that the schema takes
+ * only so, and all other data as they are.
+ */
+export function readNull(type: string, definition: EventDefinition | undefined, data: unknown): unknown {
+	if (data !== null || definition === undefined) return data;
+	const { schema } = definition;
+	return !isValid(type, schema, null) && isValid(type, schema, undefined) ? undefined : null;
+}
+
+function isValid(type: string, schema: Schema, data: unknown): boolean {
 	try {
-		return validate(type, definition.schema, upToDate);
-	} catch (error) {
-		if (upToDate !== null) throw error;
-		// JSON has no `undefined`: an event without data was written as null.
-		try {
-			return validate(type, definition.schema, undefined);
-		} catch {
-			throw error;
-		}
+		validate(type, schema, data);
+		return true;
+	} catch {
+		return false;
 	}
 }
 

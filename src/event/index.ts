@@ -5,6 +5,7 @@ export {
 	invalidEventType,
 	listTypes,
 	readBack,
+	readNull,
 	unknownEventType,
 	upcastData,
 	validate,

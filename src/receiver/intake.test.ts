@@ -52,6 +52,22 @@ test("data of a version that is not known yet is refused, and comes again", asyn
 	expect(callback).not.toHaveBeenCalled();
 });
 
+test.each([true, false])("null is no data, where a type takes none (events: %s)", async (hasEvents) => {
+	const catalog = defineEvents({ "order.seen": z.undefined(), "order.noted": z.string().nullish() });
+	const bus = createBus({ events: catalog });
+	const callback = vi.fn();
+	bus.on("**", (data) => callback(data));
+	const options = hasEvents ? { events: catalog } : {};
+	const receiver = createReceiver({ secrets: secret, bus, clock: standingClock, ...options });
+	for (const type of ["order.seen", "order.noted"]) {
+		const { status } = await receiver.fetch(
+			signedRequest({ type, timestamp, data: null }, { id: type.slice(6) }),
+		);
+		expect(status).toBe(204);
+	}
+	expect(callback.mock.calls).toEqual([[undefined], [null]]);
+});
+
 test("an unknown type is refused, or left aside where that is asked for", async () => {
 	const code = "ERR_CALLHOOK_UNKNOWN_EVENT_TYPE";
 	expect(await setup().post("order.lost", {})).toEqual([400, { error: code }]);

@@ -1,5 +1,5 @@
 import { CallhookError, isCallhookError } from "../errors.ts";
-import { type Catalog, upcastData } from "../event/index.ts";
+import { type Catalog, readNull, upcastData } from "../event/index.ts";
 import type { Clock } from "../internal/clock.ts";
 import { accept, leaveAside, refuse, refuseUnfinished } from "./answers.ts";
 import { pingType } from "./handshake.ts";
@@ -56,7 +56,8 @@ export function createIntake(parts: IntakeParts): Intake {
 	/** Brings old data up to date and holds it against the gate. The bus gets it as received: it converts once. */
 	function check({ type, data, version }: ReceivedEvent): unknown {
 		const definition = catalog?.get(type);
-		const upToDate = version === undefined ? data : upcast(type, definition, data, version);
+		const upcasted = version === undefined ? data : upcast(type, definition, data, version);
+		const upToDate = readNull(type, definition, upcasted);
 		parts.events?.parse(type, upToDate);
 		return upToDate;
 	}
