@@ -230,8 +230,14 @@ export function createDispatcher(parts: DispatcherParts): Dispatcher {
 				...{ idempotencyKey: emission.idempotencyKey, delayMs: Math.max(0, dueAtMs - nowMs) },
 			});
 		}
-		await outbox.appendIn(tx, events);
-		for (const emission of emissions) emission.markStored();
+		// At once, or what is cancelled while it is written would be delivered all the same.
+		for (const emission of emissions) emission.markStored(true);
+		try {
+			await outbox.appendIn(tx, events);
+		} catch (error) {
+			for (const emission of emissions) emission.markStored(false);
+			throw error;
+		}
 	}
 
 	const dispatcher: Dispatcher = {

@@ -241,9 +241,9 @@ export class EmissionRecord implements Emission, QueuedEvent {
 		this.#ensureDetails().refuse(error);
 	}
 
-	/** A transaction of the caller holds it: the outbox need not keep it again. */
-	markStored(): void {
-		this.#ensureDetails().ensureRarities().isStored = true;
+	/** Whether a transaction of the caller holds it: the outbox need not keep it again. */
+	markStored(isStored: boolean): void {
+		this.#ensureDetails().ensureRarities().isStored = isStored;
 	}
 
 	get isStored(): boolean {

@@ -182,6 +182,28 @@ describe("held.store() - keeps", () => {
 		expect(await rowsOf(store)).toEqual(["e1 handler:h delivered", "e2 handler:h delivered"]);
 	});
 
+	test("an event that is cancelled while it is written: it stays, unless that fails", async () => {
+		const { database, clock, append, bus, runs, called } = await setup();
+		const held = bus.hold();
+		const emission = held.emit("job", 1);
+		append.mockRejectedValueOnce(new Error("broken"));
+		const refused = held.store(database);
+		expect(emission.cancel()).toBe(false);
+		await expect(refused).rejects.toThrow("broken");
+		database.exec("BEGIN");
+		const written = held.store(database);
+		expect(emission.cancel()).toBe(false);
+		await written;
+		database.exec("COMMIT");
+		held.release();
+		await flush(clock);
+		expect([runs, called]).toEqual([[1], [1]]);
+		const other = held.emit("job", 2);
+		append.mockRejectedValueOnce(new Error("broken"));
+		await expect(held.store(database)).rejects.toThrow("broken");
+		expect(other.cancel()).toBe(true);
+	});
+
 	test("each event once, when it is called twice at a time", async () => {
 		const { database, clock, bus, runs, errors } = await setup();
 		const held = bus.hold();
