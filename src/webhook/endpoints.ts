@@ -36,7 +36,7 @@ export interface EndpointQuery extends PageRequest {
 
 /** How a secret is replaced. */
 export interface RotateOptions {
-	/** How long the one before signs too, in milliseconds; 0 revokes all before at once. Default 86,400,000: a day. */
+	/** How long the one before signs too, in milliseconds; 0 revokes all before at once. At most 100 years. Default 86,400,000: a day. */
 	readonly overlapMs?: number | undefined;
 	/** The new secret. Default: one that is made. */
 	readonly secret?: string | undefined;
@@ -104,6 +104,8 @@ export interface EndpointsParts {
 }
 
 const dayMs = 86_400_000;
+/** A hundred years: the end of the time of a secret is shown as a date, which JavaScript has no later ones of than 275760. */
+const maxOverlapMs = 36_525 * dayMs;
 /** As many as a header should name. */
 const maxKeys = 10;
 
@@ -225,7 +227,7 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 		async rotateSecret(id, options = {}) {
 			checkOptions("rotateSecret", options, ["overlapMs", "secret", "signature"]);
 			const { overlapMs = dayMs } = options;
-			checkNumber("overlapMs", overlapMs, { min: 0, integer: false });
+			checkNumber("overlapMs", overlapMs, { min: 0, max: maxOverlapMs, integer: false });
 			if (options.signature !== undefined && !isScheme(options.signature))
 				throw invalidOption("signature", "v1, v1a, github or stripe", options.signature);
 			const nowMs = clock.now();
