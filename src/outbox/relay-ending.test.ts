@@ -178,7 +178,7 @@ describe("relay.remove()", () => {
 		expect(abort).not.toHaveBeenCalled();
 		await advance(1);
 		expect(abort).toHaveBeenCalledOnce();
-		await advance(60_000);
+		await advance(4_999);
 		expect(await isDone(bench, removals)).toBe(false);
 		group.runs[0]?.end("dead");
 		expect(await isDone(bench, removals)).toBe(true);
@@ -310,6 +310,23 @@ describe("relay.remove()", () => {
 		expect(isOver).toBe(false);
 		await advance(1);
 		expect(isOver).toBe(true);
+		expect(errors).toEqual([expect.stringContaining("stop: The store did not answer for 5000 ms")]);
+		expect(clock.timers).toBe(0);
+	});
+
+	test("the same when who asked first had all the time in the world, and the store hangs in a claim", async () => {
+		const { relay, clock, advance, flush, store, errors } = openRelay();
+		vi.spyOn(store, "claim").mockImplementation(() => new Promise<never>(() => undefined));
+		relay.add(fakeGroup(clock));
+		await flush();
+		const over: number[] = [];
+		for (const [index, timeoutMs] of [2_147_483_647, 1_000, 60_000].entries()) {
+			void relay.remove("g", timeoutMs).then(() => over.push(index));
+		}
+		await advance(5_999);
+		expect(over).toEqual([]);
+		await advance(1);
+		expect(over.toSorted()).toEqual([0, 1, 2]);
 		expect(errors).toEqual([expect.stringContaining("stop: The store did not answer for 5000 ms")]);
 		expect(clock.timers).toBe(0);
 	});

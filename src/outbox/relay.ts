@@ -48,6 +48,8 @@ export interface RelayedGroup {
 interface Entry {
 	readonly group: TargetGroup;
 	readonly lanes: TargetLanes;
+	/** It has ended, or nobody waits for that any more. */
+	readonly gone: Deferred<void>;
 	isPaused: boolean;
 	idle: Deferred<void> | undefined;
 }
@@ -261,9 +263,19 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 	}
 
 	async function remove(entry: Entry, timeoutMs: number): Promise<void> {
-		const { lanes } = entry;
+		const { lanes, gone } = entry;
+		if (entries.has(entry)) takeOut(entry, timeoutMs);
 		// It is ending already: somebody has less time than who asked first.
-		if (!entries.has(entry)) return ending.has(lanes) ? lanes.stop(timeoutMs) : undefined;
+		else if (ending.has(lanes)) void lanes.stop(timeoutMs);
+		else return;
+		await waitForStore(gone.promise, Math.min(timeoutMs + storeGraceMs, longestTimerMs), { clock, report });
+		gone.resolve();
+		ending.delete(lanes);
+		if (entries.size === 0 && ending.size === 0) leases.stop();
+	}
+
+	function takeOut(entry: Entry, timeoutMs: number): void {
+		const { lanes, gone } = entry;
 		const dropped = dropFromQuarantine(entry);
 		entries.delete(entry);
 		ending.add(lanes);
@@ -278,10 +290,8 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 			isResting = false;
 		}
 		// A claim under way may still bring deliveries to give back.
-		const ended = Promise.all([giveBack([...dropped, ...lanes.clear()]), lanes.stop(timeoutMs), pumping]);
-		await waitForStore(ended, Math.min(timeoutMs + storeGraceMs, longestTimerMs), { clock, report });
-		ending.delete(lanes);
-		if (entries.size === 0 && ending.size === 0) leases.stop();
+		const given = giveBack([...dropped, ...lanes.clear()]);
+		void Promise.all([given, lanes.stop(timeoutMs), pumping]).then(() => gone.resolve());
 	}
 
 	return {
@@ -293,7 +303,7 @@ export function createRelay({ store, clock, leaseMs, report, send }: RelayOption
 				onHungry: wake,
 				onAbort: settler.look,
 			});
-			const entry: Entry = { group, lanes, isPaused: false, idle: undefined };
+			const entry: Entry = { group, lanes, gone: createDeferred(), isPaused: false, idle: undefined };
 			entries.add(entry);
 			stopListening ??= store.onWake(wake);
 			wake();
