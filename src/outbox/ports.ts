@@ -337,8 +337,8 @@ export interface OutboxStore {
 	 */
 	nextDueInMs(groups: GroupRequests): Promise<number | undefined>;
 	/**
-	 * Calls `listener` when something may have become claimable, or was cancelled; a hint, never a promise. Returns how
-	 * to stop.
+	 * Calls `listener` when something may have become claimable or was cancelled, or an endpoint has changed; a hint, never a
+	 * promise. Returns how to stop.
 	 */
 	onWake(listener: () => void): () => void;
 	close(): Promise<void>;

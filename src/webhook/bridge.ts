@@ -1,4 +1,5 @@
 import { createPattern, matchAny } from "../event/index.ts";
+import { unref } from "../internal/clock.ts";
 import { isoTime } from "../internal/iso-time.ts";
 import { checkDelayMs, checkOptions } from "../internal/options.ts";
 import { type OutboxDoor, storeGraceMs, storeRequired, waitForStore } from "../outbox/index.ts";
@@ -7,7 +8,7 @@ import type { ActiveEndpoint } from "./active-endpoint.ts";
 import { createAttempts, isOwnFault } from "./attempt.ts";
 import { type BridgeOptions, readBridgeOptions } from "./bridge-options.ts";
 import { createDeliveries, type Deliveries } from "./deliveries.ts";
-import { createEndpointDirectory } from "./endpoint-directory.ts";
+import { createEndpointDirectory, freshMs } from "./endpoint-directory.ts";
 import { afterAttempt, type HealthNews, isPaused } from "./endpoint-health.ts";
 import { createEndpoints, describeEndpoint, disableEndpoint, type Endpoints } from "./endpoints.ts";
 import { lackedBy } from "./named-functions.ts";
@@ -111,6 +112,7 @@ export function createWebhookBridge<Events = AnyEvents>(
 	/** Endpoints that are being disabled. */
 	const ending = new Map<string, Promise<unknown>>();
 	let stopping: Promise<void> | undefined;
+	let lookTimer: unknown;
 
 	function onChange(id: string): void {
 		if (concurrencyOf(id) === 0 || directory.get(id)?.state !== "enabled") delivering.recall(id);
@@ -195,6 +197,24 @@ export function createWebhookBridge<Events = AnyEvents>(
 		return undefined;
 	}
 
+	/** What woke the relay while it is fresh may be a change of an endpoint that waits for one: it is seen when it is not. */
+	function prepare(): Promise<void> {
+		if (directory.isFresh && hasClosed()) {
+			lookTimer ??= unref(
+				clock.setTimeout(() => {
+					lookTimer = undefined;
+					delivering.wake();
+				}, freshMs),
+			);
+		}
+		return directory.refresh();
+	}
+
+	function hasClosed(): boolean {
+		for (const _ of directory.closed()) return true;
+		return false;
+	}
+
 	/**
 	 * What stands in an order gets its place in it at once: routed later, by any of several processes, it could be
 	 * overtaken by an event that came after it. The others may be routed by who sends.
@@ -212,7 +232,7 @@ export function createWebhookBridge<Events = AnyEvents>(
 		deliver: settings.deliver,
 		concurrency: 16,
 		concurrencyOf: () => 16,
-		prepare: directory.refresh,
+		prepare,
 		prepareRoutes,
 		route,
 		async run({ event }) {
@@ -239,6 +259,7 @@ export function createWebhookBridge<Events = AnyEvents>(
 
 	async function stop({ timeoutMs: stopAfterMs = 10_000 }: StopOptions): Promise<void> {
 		stopEvents?.();
+		clock.clearTimeout(lookTimer);
 		await Promise.all([routing.remove(stopAfterMs), delivering.remove(stopAfterMs)]);
 		const written = Promise.all(ending.values()).then(directory.stop);
 		await waitForStore(written, storeGraceMs, { clock, report });

@@ -53,7 +53,8 @@ export interface DirectoryOptions {
 	report(error: unknown, activity: string): void;
 }
 
-const freshMs = 1_000;
+/** For so long what is known counts as fresh. */
+export const freshMs = 1_000;
 const pageSize = 500;
 const saveAfterMs = 1_000;
 

@@ -119,6 +119,23 @@ describe.each(kinds.filter(([name]) => name === "in memory" || server !== undefi
 			expect(got()).toEqual(["/a 1", "/b 2", "/b 5", "/b 7"]);
 		});
 
+		test("an endpoint that one frees of what the other lacks gets what waits, though that had just looked", async () => {
+			const transforms = { t: () => ({ data: {} }) };
+			const { a, b, create, later, receiver } = await setup(open(), {
+				...{ decide: () => 204, first: { deliver: false, transforms } },
+			});
+			const { id } = await create({ transform: "t" });
+			await later();
+			await b.bus.emit("order.paid", { number: 1 }).stored;
+			// It has read the endpoints now and goes to sleep.
+			while (b.errors.length === 0) await b.clock.advance(0);
+			await b.clock.advance(0);
+			await a.bridge.endpoints.update(id, { transform: null });
+			while (receiver.webhooks.items.length === 0) await b.clock.advance(100);
+			await b.bridge.idle();
+			expect(b.errors.splice(0)).toMatchObject([{ message: expect.stringContaining('transform "t"') }]);
+		});
+
 		test("a secret that one revokes signs nothing of the other", async () => {
 			const { a, create, later, emit, receiver } = await setup(open(), { decide: () => 204 });
 			const { id } = await create();

@@ -120,7 +120,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 		endpoints: {
 			async put(record, ifRevision) {
 				tables.checkOpen();
-				return tables.endpoints.put(record, ifRevision);
+				const revision = tables.endpoints.put(record, ifRevision);
+				tables.noteNews();
+				tables.wake();
+				return revision;
 			},
 			async get(id) {
 				tables.checkOpen();

@@ -107,6 +107,11 @@ export class Tables {
 		return () => void this.#listeners.delete(listener);
 	}
 
+	/** An endpoint has changed, which deliveries may wait for. */
+	noteNews(): void {
+		this.#hasNews = true;
+	}
+
 	/** Tells the listeners if something was scheduled or cancelled since the last time. */
 	wake(): void {
 		if (!this.#hasNews) return;

@@ -163,7 +163,11 @@ export function sqliteStore(options: SqliteStoreOptions): OutboxStore {
 		},
 		onWake: (listener) => (isClosed ? () => undefined : wake.onWake(listener)),
 		endpoints: {
-			put: (record, ifRevision) => write(() => putEndpoint(connection, record, ifRevision)),
+			put: (record, ifRevision) =>
+				write(() => {
+					wake.note();
+					return putEndpoint(connection, record, ifRevision);
+				}),
 			async get(id) {
 				checkOpen();
 				return getEndpoint(connection, id);

@@ -162,8 +162,9 @@ export const scheduleChecks: readonly StoreCheck[] = [
 			await expectWake(harness, "settle()", () => expectSettled(store, second, waiting(0)));
 			await expectWake(harness, "cancel()", () => store.cancel({}));
 			await expectWake(harness, "replay()", () => store.replay({}));
-			await store.endpoints.put({ id: "a", document: "{}" });
-			await store.endpoints.put({ id: "a", document: "{}" });
+			const put = () => store.endpoints.put({ id: "a", document: "{}" });
+			await expectWake(harness, "endpoints.put()", put);
+			await expectWake(harness, "endpoints.put() of one that is there", put);
 			await expectWake(harness, "endpoints.delete()", () => store.endpoints.delete("a"));
 		},
 	},
