@@ -41,10 +41,10 @@ export function sqliteStore(options: SqliteStoreOptions): OutboxStore {
 	});
 	const appendInTransaction = createAppendInTransaction(settings.prefix);
 	const turns: Turns = new Map();
-	let isClosed = false;
+	let closing: Promise<void> | undefined;
 
 	function checkOpen(): void {
-		if (!isClosed) return;
+		if (closing === undefined) return;
 		throw new CallhookError("ERR_CALLHOOK_CLOSED", "The SQLite store is closed", { what: "store" });
 	}
 
@@ -161,7 +161,7 @@ export function sqliteStore(options: SqliteStoreOptions): OutboxStore {
 			const othersForMs = leader.othersLeadForMs();
 			return othersForMs > 0 ? othersForMs : Math.max(0, dueAtMs - nowMs);
 		},
-		onWake: (listener) => (isClosed ? () => undefined : wake.onWake(listener)),
+		onWake: (listener) => (closing === undefined ? wake.onWake(listener) : () => undefined),
 		endpoints: {
 			put: (record, ifRevision) =>
 				write(() => {
@@ -199,13 +199,14 @@ export function sqliteStore(options: SqliteStoreOptions): OutboxStore {
 			release: (receipt) => write(() => releaseReceipt(connection, receipt)),
 			prune: (limit) => write((nowMs) => pruneReceipts(connection, limit, nowMs)),
 		},
-		async close() {
-			if (isClosed) return;
-			isClosed = true;
-			wake.close();
-			await writer.idle();
-			leader.resign();
-			if (isOwn) connection.close({ isAlone });
+		close() {
+			closing ??= (async () => {
+				wake.close();
+				await writer.idle();
+				leader.resign();
+				if (isOwn) connection.close({ isAlone });
+			})();
+			return closing;
 		},
 	};
 }

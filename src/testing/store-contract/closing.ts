@@ -41,6 +41,16 @@ export const closingChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "close() - asked twice at once, both answer when it is closed and may be opened again",
+		async check({ store, reopen }) {
+			const added = add(store, ["evt_1"]);
+			const first = store.close();
+			await store.close();
+			if (reopen !== undefined) assert.equal((await claimOne(await reopen())).event.id, "evt_1");
+			await Promise.all([added, first]);
+		},
+	},
+	{
 		name: "close() - may be called again",
 		async check({ store }) {
 			await store.close();
