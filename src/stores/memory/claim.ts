@@ -27,7 +27,7 @@ function claimInTurn(tables: Tables, group: string, request: GroupRequest, lease
 		if (row !== undefined) {
 			queue.ready.shift();
 			taken.set(queue, count + 1);
-			// Now: a delivery that was cancelled and replayed is in the queue twice.
+			// Now: a delivery that came due again is in the queue twice.
 			claims.push(lease(tables, row, leaseMs));
 		}
 		if (queue.ready.size > 0) active.set(queue.target, queue);

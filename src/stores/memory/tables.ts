@@ -257,13 +257,12 @@ export class Tables {
 		if (row.event.targets.size === 0) this.keepFinished(row.event);
 	}
 
-	/** Makes a final delivery pending again. */
-	revive(row: DeliveryRow): void {
-		this.#finished.delete(row);
-		row.state = "pending";
-		row.attemptCount = 0;
-		row.crashes = 0;
-		row.dueAtMs = this.clock.now();
+	/** Makes a final delivery pending again: as another row, since this one may have been cancelled where it stood in a queue. */
+	revive(old: DeliveryRow): void {
+		this.#finished.delete(old);
+		const dueAtMs = this.clock.now();
+		const row: DeliveryRow = { ...old, state: "pending", attemptCount: 0, crashes: 0, dueAtMs };
+		this.deliveries.set(row.id, row);
 		this.#enterOrderLane(row);
 	}
 

@@ -53,6 +53,15 @@ export const replayChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
+		name: "replay() - what was cancelled before it was claimed comes last",
+		async check({ store }) {
+			await add(store, ["evt_1", "evt_2", "evt_3"]);
+			await store.cancel({ eventId: "evt_1" });
+			await store.replay({ eventId: "evt_1" });
+			await expectClaims(store, ["evt_2", "evt_3", "evt_1"]);
+		},
+	},
+	{
 		name: "replay() - what was cancelled before its retry was due is claimed once",
 		async check({ store, advance }) {
 			await add(store, ["evt_1"]);
