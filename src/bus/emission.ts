@@ -6,8 +6,8 @@ export interface Emission<Event extends BusEvent = BusEvent> {
 	readonly event: Event;
 	/**
 	 * Resolves once the queue of every handler has taken the event; at once where none is full. Rejects with
-	 * ERR_CALLHOOK_QUEUE_FULL where one refuses it, and with ERR_CALLHOOK_STOPPED where the bus closed before it was
-	 * taken. Await it to emit no faster than handlers work.
+	 * ERR_CALLHOOK_QUEUE_FULL where one refuses it, and with ERR_CALLHOOK_STOPPED where the bus closed while it waited for
+	 * one; it resolves where it was held or delayed, and cancelled. Await it to emit no faster than handlers work.
 	 */
 	readonly accepted: Promise<void>;
 	/**
