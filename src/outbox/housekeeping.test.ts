@@ -15,10 +15,10 @@ const none: Retention = { deliveredForMs: forever, maxDelivered: forever, deadFo
 // Between 48 and 72 seconds pass before the first time, and between each and the next.
 const everyMs = 72_000;
 
-/** Housekeeping on a store that answers each `prune` as told, else with 0. */
+/** Housekeeping on a store that answers each `prune` and `pruneEvents` as told, else with 0. */
 function setup(retention: Partial<Retention>, answers: (number | Error)[] = []) {
 	const clock = fakeClock();
-	const requests: PruneRequest[] = [];
+	const requests: (PruneRequest & { readonly of?: "events" })[] = [];
 	const prune = async (request: PruneRequest): Promise<number> => {
 		requests.push(request);
 		const answer = answers.shift() ?? 0;
@@ -27,7 +27,9 @@ function setup(retention: Partial<Retention>, answers: (number | Error)[] = []) 
 	};
 	const errors: unknown[] = [];
 	const report = (error: unknown, activity: string): void => void errors.push([activity, error]);
-	const store = { prune } as Partial<OutboxStore> as OutboxStore;
+	const pruneEvents = (request: PruneRequest): Promise<number> =>
+		prune({ ...request, of: "events" } as PruneRequest);
+	const store = { prune, pruneEvents } as Partial<OutboxStore> as OutboxStore;
 	const housekeeping = createHousekeeping(store, clock, { ...none, ...retention }, report);
 	return { clock, requests, errors, ...housekeeping };
 }
@@ -35,17 +37,26 @@ function setup(retention: Partial<Retention>, answers: (number | Error)[] = []) 
 describe("housekeeping - rules", () => {
 	const limit = 100;
 	const [delivered, cancelled, dead] = [{ state: "delivered" }, { state: "cancelled" }, { state: "dead" }];
+	const of = "events";
 	test.each<[string, Partial<Retention>, object[]]>([
 		["nothing at all", {}, []],
 		[
-			"deliveries by their age",
+			"deliveries, and events that went nowhere, by their age",
 			{ deliveredForMs: 7 * dayMs },
 			[
 				{ filter: delivered, olderThanMs: 7 * dayMs },
 				{ filter: cancelled, olderThanMs: 7 * dayMs },
+				{ of, olderThanMs: 7 * dayMs },
 			],
 		],
-		["deliveries by their number", { maxDelivered: 5 }, [{ filter: delivered, keep: 5 }]],
+		[
+			"deliveries, and events that went nowhere, by their number",
+			{ maxDelivered: 5 },
+			[
+				{ filter: delivered, keep: 5 },
+				{ of, keep: 5 },
+			],
+		],
 		["dead letters by their age", { deadForMs: dayMs }, [{ filter: dead, olderThanMs: dayMs }]],
 		[
 			"at once",
@@ -55,17 +66,8 @@ describe("housekeeping - rules", () => {
 				{ filter: delivered, keep: 0 },
 				{ filter: cancelled, olderThanMs: 0 },
 				{ filter: dead, olderThanMs: 0 },
-				{ olderThanMs: 0 },
-			],
-		],
-		[
-			"events without deliveries after the longer of both times",
-			{ deliveredForMs: 3 * dayMs, deadForMs: 2 * dayMs },
-			[
-				{ filter: delivered, olderThanMs: 3 * dayMs },
-				{ filter: cancelled, olderThanMs: 3 * dayMs },
-				{ filter: dead, olderThanMs: 2 * dayMs },
-				{ olderThanMs: 3 * dayMs },
+				{ of, olderThanMs: 0 },
+				{ of, keep: 0 },
 			],
 		],
 	])("%s: Infinity keeps for good", async (_what, retention, expected) => {
@@ -83,7 +85,7 @@ describe("housekeeping - times", () => {
 		[1, 72_000],
 	])("with the random number %f each %i ms, the first time too", async (random, periodMs) => {
 		vi.spyOn(Math, "random").mockReturnValue(random);
-		const { clock, requests, start } = setup({ maxDelivered: 5 });
+		const { clock, requests, start } = setup({ deadForMs: 1 });
 		start();
 		await clock.advance(periodMs - 1);
 		expect(requests).toHaveLength(0);
@@ -97,7 +99,11 @@ describe("housekeeping - times", () => {
 
 	test("goes on in pieces, with a rest between them, until there is less than a piece", async () => {
 		vi.spyOn(Math, "random").mockReturnValue(0.5);
-		const { clock, requests, start } = setup({ maxDelivered: 5, deadForMs: 1 }, [100, 100, 99, 100, 0]);
+		const { clock, requests, start } = setup({ maxDelivered: 5, deadForMs: 1 }, [
+			...[100, 100, 99],
+			...[100, 0],
+			...[100, 99],
+		]);
 		start();
 		await clock.advance(60_000);
 		expect(requests).toHaveLength(1);
@@ -113,16 +119,18 @@ describe("housekeeping - times", () => {
 			"dead",
 		]);
 		await clock.advance(10);
-		expect(requests).toHaveLength(5);
-		await clock.advance(59_999);
-		expect(requests).toHaveLength(5);
-		await clock.advance(1);
+		expect(requests.slice(4).map(({ of, filter }) => of ?? filter?.state)).toEqual(["dead", "events"]);
+		await clock.advance(10);
 		expect(requests).toHaveLength(7);
+		await clock.advance(59_999);
+		expect(requests).toHaveLength(7);
+		await clock.advance(1);
+		expect(requests).toHaveLength(10);
 	});
 
 	test("start() twice is once, and puts nothing off", async () => {
 		vi.spyOn(Math, "random").mockReturnValue(0.5);
-		const { clock, requests, start } = setup({ maxDelivered: 5 });
+		const { clock, requests, start } = setup({ deadForMs: 1 });
 		start();
 		await clock.advance(30_000);
 		start();
@@ -134,7 +142,7 @@ describe("housekeeping - times", () => {
 	test("stop() ends it, also between pieces, and it may start again", async () => {
 		vi.spyOn(Math, "random").mockReturnValue(1);
 		const pieces = Array.from({ length: 100 }, () => 100);
-		const { clock, requests, start, stop } = setup({ maxDelivered: 5 }, pieces);
+		const { clock, requests, start, stop } = setup({ deadForMs: 1 }, pieces);
 		start();
 		stop();
 		expect(clock.timers).toBe(0);
@@ -165,7 +173,7 @@ describe("housekeeping - times", () => {
 	});
 
 	test("start() right behind a stop() while the store is asked does not double it", async () => {
-		const { clock, requests, start, stop } = setup({ maxDelivered: 5 });
+		const { clock, requests, start, stop } = setup({ deadForMs: 1 });
 		start();
 		vi.spyOn(requests, "push").mockImplementationOnce(() => {
 			stop();
@@ -186,7 +194,7 @@ describe("housekeeping - times", () => {
 		expect(errors).toEqual([["prune", down]]);
 		expect(requests).toHaveLength(1);
 		await clock.advance(everyMs);
-		expect(requests).toHaveLength(3);
+		expect(requests).toHaveLength(4);
 		expect(errors).toHaveLength(1);
 	});
 
@@ -233,7 +241,7 @@ describe("housekeeping - of a bus", () => {
 		await clock.advance(dayMs - 1);
 		expect(await left()).toHaveLength(5);
 		await clock.advance(everyMs);
-		expect(await left()).toEqual(["dead", "pending", "nobody's"]);
+		expect(await left()).toEqual(["dead", "pending"]);
 		await clock.advance(2 * dayMs);
 		expect(await left()).toEqual(["pending"]);
 	});

@@ -4,9 +4,9 @@ import type { OutboxStore, PruneRequest } from "./ports.ts";
 
 /** How long the store remembers what has ended. An event is remembered as long as one of its deliveries. */
 export interface Retention {
-	/** Deliveries that were made or cancelled. Default 604,800,000: 7 days. */
+	/** Deliveries that were made or cancelled, and events that went nowhere. Default 604,800,000: 7 days. */
 	readonly deliveredForMs: number;
-	/** The same, by number: the newest so many. Default 100,000. */
+	/** By number: the newest so many that were made, and so many events that went nowhere. Default 100,000. */
 	readonly maxDelivered: number;
 	/** Dead letters. Default 2,592,000,000: 30 days. */
 	readonly deadForMs: number;
@@ -23,25 +23,26 @@ const everyMs = 60_000;
 const pieceSize = 100;
 const restMs = 10;
 
+type Rule = Omit<PruneRequest, "limit">;
+
+/** Without those that keep everything for ever. */
+function withEnd(rules: readonly Rule[]): readonly Rule[] {
+	return rules.filter(({ olderThanMs = 0, keep = 0 }) => olderThanMs + keep < Number.POSITIVE_INFINITY);
+}
+
 export function createHousekeeping(
 	store: OutboxStore,
 	clock: Clock,
 	{ deliveredForMs, maxDelivered, deadForMs }: Retention,
 	report: (error: unknown, activity: string) => void,
 ): Housekeeping {
-	const rules = (
-		[
-			{ filter: { state: "delivered" }, olderThanMs: deliveredForMs },
-			{ filter: { state: "delivered" }, keep: maxDelivered },
-			{ filter: { state: "cancelled" }, olderThanMs: deliveredForMs },
-			{ filter: { state: "dead" }, olderThanMs: deadForMs },
-			// And events that never had a delivery, or whose last one was routed nowhere.
-			{ olderThanMs: Math.max(deliveredForMs, deadForMs) },
-		] satisfies Omit<PruneRequest, "limit">[]
-	).filter(
-		({ olderThanMs = 0, keep = 0 }: Omit<PruneRequest, "limit">) =>
-			olderThanMs + keep < Number.POSITIVE_INFINITY,
-	);
+	const rules = withEnd([
+		{ filter: { state: "delivered" }, olderThanMs: deliveredForMs },
+		{ filter: { state: "delivered" }, keep: maxDelivered },
+		{ filter: { state: "cancelled" }, olderThanMs: deliveredForMs },
+		{ filter: { state: "dead" }, olderThanMs: deadForMs },
+	]);
+	const eventRules = withEnd([{ olderThanMs: deliveredForMs }, { keep: maxDelivered }]);
 	let isRunning = false;
 	let timer: unknown;
 
@@ -54,15 +55,16 @@ export function createHousekeeping(
 
 	async function clean(): Promise<void> {
 		try {
-			for (const rule of rules) await apply(rule);
+			for (const rule of rules) await inPieces((limit) => store.prune({ ...rule, limit }));
+			for (const rule of eventRules) await inPieces((limit) => store.pruneEvents({ ...rule, limit }));
 		} catch (error) {
 			if (isRunning) report(error, "prune");
 		}
 		if (isRunning) plan();
 	}
 
-	async function apply(rule: Omit<PruneRequest, "limit">): Promise<void> {
-		while (isRunning && (await store.prune({ ...rule, limit: pieceSize })) === pieceSize) {
+	async function inPieces(prune: (limit: number) => Promise<number>): Promise<void> {
+		while (isRunning && (await prune(pieceSize)) === pieceSize) {
 			await new Promise<void>((resolve) => void clock.setTimeout(resolve, restMs));
 			await nextTurn();
 		}

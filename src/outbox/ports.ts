@@ -178,7 +178,7 @@ export interface DeliveryFilter {
 	readonly until?: string | undefined;
 }
 
-/** Which final deliveries to forget; everything given must agree. */
+/** Which final deliveries, or events, to forget; everything given must agree. */
 export interface PruneRequest {
 	readonly filter?: DeliveryFilter | undefined;
 	/** Those that ended longer ago than this. Default: all. */
@@ -328,8 +328,10 @@ export interface OutboxStore {
 	listEvents(filter: EventFilter, page: PageRequest): Promise<Page<StoredEvent>>;
 	/** Adds deliveries of events that it still has, except to targets that have one; returns how many it added. */
 	addDeliveries(added: readonly AddedDeliveries[]): Promise<number>;
-	/** Forgets final deliveries, and with them events that nobody needs; returns how many deliveries. */
+	/** Forgets final deliveries, and with the last one of an event the event; returns how many deliveries. */
 	prune(request: PruneRequest): Promise<number>;
+	/** Forgets events without deliveries, whose end is when they had none any more; returns how many. */
+	pruneEvents(request: Omit<PruneRequest, "filter">): Promise<number>;
 	stats(): Promise<StoreStats>;
 	/**
 	 * How long until something of these groups is claimable or a lease ends; `undefined` when nothing is to come.

@@ -201,15 +201,20 @@ function makeCommands(unitMs: number) {
 		fc.record({ olderThanMs: times(0, 1, 10, 100) }),
 		fc.record({ keep: fc.integer({ min: 0, max: 4 }) }),
 	);
+	const pruneLimit = fc.integer({ min: 1, max: 5 });
 	const prune = fc
-		.tuple(fc.option(filter, { nil: undefined }), bound, fc.integer({ min: 1, max: 5 }))
+		.tuple(fc.option(filter, { nil: undefined }), bound, pruneLimit)
 		.map(([given, bounds, limit]) =>
 			command(`prune(${show([given, bounds, limit])})`, async (model, { store }) => {
 				const picked = given === undefined ? undefined : filterFor(model, given);
-				const isFiltered = picked !== undefined && Object.keys(picked).length > 0;
-				await pruneBoth(model, store, { ...bounds, limit, filter: isFiltered ? picked : undefined });
+				await pruneBoth(model, store, { ...bounds, limit, filter: picked });
 			}),
 		);
+	const pruneEvents = fc.tuple(bound, pruneLimit).map(([bounds, limit]) =>
+		command(`pruneEvents(${show([bounds, limit])})`, async (model, { store }) => {
+			await pruneEventsOfBoth(model, store, { ...bounds, limit });
+		}),
+	);
 
 	// Not after each command: a store may use the question to put in order what later commands would trip over.
 	const nextDue = fc.subarray(groups, { minLength: 1 }).map((names) =>
@@ -239,7 +244,7 @@ function makeCommands(unitMs: number) {
 	);
 	return {
 		often: [append, claim, settle, advance],
-		seldom: [claim, extend, release, replay, replay, cancel, prune, prune, nextDue],
+		seldom: [claim, extend, release, replay, replay, cancel, prune, prune, pruneEvents, nextDue],
 		crash,
 	};
 }
@@ -250,12 +255,9 @@ async function queryAll(store: OutboxStore): Promise<readonly StoredDelivery[]> 
 
 /** Prunes, and has the model forget the same rows, after a look whether they may go. */
 async function pruneBoth(model: StoreModel, store: OutboxStore, request: PruneRequest): Promise<void> {
-	const { filter: picked, olderThanMs = 0, keep = 0, limit } = request;
+	const { keep = 0, limit } = request;
 	const old = model.prunable(request);
 	const due = old.slice(0, Math.max(0, Math.min(limit, old.length - keep)));
-	const bare = [...model.events].filter(
-		([id, addedAtMs]) => picked === undefined && addedAtMs <= model.nowMs - olderThanMs && model.isBare(id),
-	);
 	expect(await store.prune(request)).toBe(due.length);
 	const left = new Set((await queryAll(store)).map(({ id }) => id));
 	const gone = model.rows.filter(({ id }) => !left.has(id));
@@ -264,10 +266,25 @@ async function pruneBoth(model: StoreModel, store: OutboxStore, request: PruneRe
 	const endsOf = (rows: readonly ModelRow[]) => rows.map(({ endedAtMs }) => endedAtMs).sort((a, b) => a - b);
 	expect(endsOf(gone)).toEqual(endsOf(due));
 	model.forget(gone);
-	const known = new Set((await store.getEvents(bare.map(([id]) => id))).map(({ id }) => id));
-	const goneEvents = bare.filter(([id]) => !known.has(id));
-	if (due.length + bare.length < limit) expect(goneEvents).toEqual(bare);
-	for (const [id] of goneEvents) model.forgetEvent(id);
+}
+
+/** The same for events without deliveries. Since when they have none, the model does not know: only that they were there. */
+async function pruneEventsOfBoth(
+	model: StoreModel,
+	store: OutboxStore,
+	request: Omit<PruneRequest, "filter">,
+): Promise<void> {
+	const { olderThanMs = 0, keep = 0, limit } = request;
+	const ids = [...model.events.keys()];
+	const bare = ids.filter((id) => model.isBare(id));
+	const pruned = await store.pruneEvents(request);
+	const known = new Set((await store.getEvents(ids)).map(({ id }) => id));
+	const gone = ids.filter((id) => !known.has(id));
+	expect(gone).toHaveLength(pruned);
+	expect(bare).toEqual(expect.arrayContaining(gone));
+	for (const id of gone) expect(model.events.get(id)).toBeLessThanOrEqual(model.nowMs - olderThanMs);
+	if (olderThanMs === 0) expect(pruned).toBe(Math.max(0, Math.min(limit, bare.length - keep)));
+	for (const id of gone) model.forgetEvent(id);
 }
 
 /** Exactly, or nearly so where a real clock runs on. */

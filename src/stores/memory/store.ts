@@ -6,7 +6,7 @@ import { claim } from "./claim.ts";
 import { addDeliveries, listEvents } from "./events.ts";
 import { countByTarget, pick, showDelivery } from "./query.ts";
 import { release, settle } from "./settle.ts";
-import { isFinal, Tables } from "./tables.ts";
+import { type DeliveryRow, type EventRow, isFinal, Tables } from "./tables.ts";
 
 /** How a memory store keeps its past. */
 export interface MemoryStoreOptions {
@@ -105,7 +105,17 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutboxStore {
 		async prune({ filter, olderThanMs = 0, keep = 0, limit }) {
 			tables.checkOpen();
 			const picked = filter && new Set(pick(tables, filter));
-			return tables.forgetFinished(picked, clock.now() - olderThanMs, keep, limit);
+			const beforeMs = clock.now() - olderThanMs;
+			const isPicked = (row: DeliveryRow | EventRow): boolean =>
+				"id" in row && isFinal(row) && row.endedAtMs <= beforeMs && picked?.has(row) !== false;
+			return tables.forgetFinished(isPicked, keep, limit);
+		},
+		async pruneEvents({ olderThanMs = 0, keep = 0, limit }) {
+			tables.checkOpen();
+			const beforeMs = clock.now() - olderThanMs;
+			const isPicked = (row: DeliveryRow | EventRow): boolean =>
+				!("id" in row) && row.targets.size === 0 && row.addedAtMs <= beforeMs;
+			return tables.forgetFinished(isPicked, keep, limit);
 		},
 		async stats() {
 			tables.checkOpen();

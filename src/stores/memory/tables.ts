@@ -266,25 +266,13 @@ export class Tables {
 		this.#enterOrderLane(row);
 	}
 
-	/** Forgets finished rows, and events without deliveries that are as old; returns how many deliveries. */
-	forgetFinished(
-		picked: ReadonlySet<DeliveryRow> | undefined,
-		endedBeforeMs: number,
-		keep: number,
-		limit: number,
-	): number {
-		const rows = [...this.#finished];
-		this.#finished.clear();
-		const isPicked = (row: DeliveryRow | EventRow): boolean => {
-			if (!("id" in row)) return picked === undefined && row.addedAtMs <= endedBeforeMs;
-			return isFinal(row) && row.endedAtMs <= endedBeforeMs && picked?.has(row) !== false;
-		};
-		let spare = rows.filter((row) => "id" in row && isPicked(row)).length - keep;
+	/** Forgets those of the finished that are picked, the oldest first, and not the newest `keep`; returns how many. */
+	forgetFinished(isPicked: (row: DeliveryRow | EventRow) => boolean, keep: number, limit: number): number {
+		const rows = [...this.#finished].filter(isPicked);
 		let forgotten = 0;
-		for (const row of rows) {
-			if (forgotten >= limit || !isPicked(row)) this.#finished.add(row);
-			else if ("id" in row && spare-- <= 0) this.#finished.add(row);
-			else if (this.#forget(row) && "id" in row) forgotten++;
+		for (const row of rows.slice(0, Math.max(0, Math.min(limit, rows.length - keep)))) {
+			this.#finished.delete(row);
+			forgotten += this.#forget(row);
 		}
 		return forgotten;
 	}

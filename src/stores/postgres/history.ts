@@ -144,19 +144,29 @@ export async function prune(connection: Connection, request: PruneRequest): Prom
 		pruned += changed;
 		if (changed < most) break;
 	}
-	if (filter === undefined) await pruneBare(connection, olderThanMs, limit);
 	return pruned;
 }
 
-async function pruneBare(connection: Connection, olderThanMs: number, limit: number): Promise<void> {
-	await connection.all(
+/** Forgets events without deliveries; returns how many. */
+export async function pruneEvents(
+	connection: Connection,
+	{ olderThanMs = 0, keep = 0, limit }: Omit<PruneRequest, "filter">,
+): Promise<number> {
+	const [row] = await connection.all(
 		`WITH before AS MATERIALIZED (
 			SELECT callhook.clock() - $1::text::float8 * interval '1 millisecond' AS ended_at
+		), gone AS (
+			DELETE FROM callhook.event WHERE seq = ANY (ARRAY(
+				SELECT e.seq FROM callhook.event e WHERE e.bare_at <= (SELECT before.ended_at FROM before)
+					AND (e.bare_at, e.seq) <= (
+						SELECT e.bare_at, e.seq FROM callhook.event e WHERE e.bare_at IS NOT NULL
+						ORDER BY e.bare_at DESC, e.seq DESC LIMIT 1 OFFSET $2::text::bigint
+					)
+				ORDER BY e.bare_at, e.seq LIMIT $3::text::bigint FOR UPDATE SKIP LOCKED
+			)) RETURNING seq
 		)
-		DELETE FROM callhook.event WHERE seq = ANY (ARRAY(
-			SELECT e.seq FROM callhook.event e WHERE e.bare_at <= (SELECT before.ended_at FROM before)
-			ORDER BY e.bare_at LIMIT $2::text::bigint FOR UPDATE SKIP LOCKED
-		))`,
-		...[String(olderThanMs), String(limit)],
+		SELECT count(*)::text AS count FROM gone`,
+		...[String(Math.min(olderThanMs, longestAgoMs)), String(keep), String(limit)],
 	);
+	return Number((row as SqlRow).count);
 }

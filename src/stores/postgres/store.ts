@@ -5,7 +5,7 @@ import { claim, nextDueInMs, type Turns } from "./claim.ts";
 import { Connection } from "./connection.ts";
 import { deleteEndpoint, getEndpoint, listChanges, listEndpoints, putEndpoint } from "./endpoints.ts";
 import { addDeliveries, getEvents, listEvents } from "./events.ts";
-import { cancel, prune, replay } from "./history.ts";
+import { cancel, prune, pruneEvents, replay } from "./history.ts";
 import { type PostgresStoreOptions, readPostgresOptions } from "./options.ts";
 import { countByTarget, query } from "./query.ts";
 import { claimReceipt, confirmReceipt, extendReceipt, pruneReceipts, releaseReceipt } from "./receipts.ts";
@@ -79,6 +79,7 @@ export function postgresStore(options: PostgresStoreOptions): OutboxStore {
 		listEvents: (filter, page) => run(() => listEvents(connection, filter, page)),
 		addDeliveries: (added) => run(() => addDeliveries(connection, added), true),
 		prune: (request) => run(() => prune(connection, request)),
+		pruneEvents: (request) => run(() => pruneEvents(connection, request)),
 		stats: () => run(async () => ({ targets: await countByTarget(connection) })),
 		nextDueInMs: (groups) => run(() => nextDueInMs(connection, groups)),
 		onWake: (listener) => (closing === undefined ? wake.onWake(listener) : ignore),

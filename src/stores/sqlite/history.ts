@@ -90,7 +90,7 @@ function selectEnded(
 
 /** Forgets final deliveries and events that nobody needs; returns how many deliveries. */
 export function prune(connection: Connection, request: PruneRequest, nowMs: number): number {
-	const { filter, olderThanMs = 0, keep = 0, limit } = request;
+	const { filter, keep = 0, limit } = request;
 	const oldest = selectEnded(request, nowMs, { columns: "d.seq, d.event, d.ended_at", order: "ASC", limit });
 	const newest = selectEnded(request, nowMs, {
 		columns: "d.seq, d.ended_at",
@@ -114,9 +114,21 @@ export function prune(connection: Connection, request: PruneRequest, nowMs: numb
 			event,
 		);
 	}
-	if (filter === undefined) {
-		const bare = "SELECT seq FROM callhook_event WHERE bare_at <= ? ORDER BY bare_at LIMIT ?";
-		connection.run(`DELETE FROM callhook_event WHERE seq IN (${bare})`, nowMs - olderThanMs, limit);
-	}
 	return rows.length;
+}
+
+/** Forgets events without deliveries; returns how many. */
+export function pruneEvents(
+	connection: Connection,
+	{ olderThanMs = 0, keep = 0, limit }: Omit<PruneRequest, "filter">,
+	nowMs: number,
+): number {
+	const old = "SELECT seq FROM callhook_event WHERE bare_at <= ?";
+	const spared = `AND (bare_at, seq) <= (
+		SELECT bare_at, seq FROM callhook_event WHERE bare_at IS NOT NULL ORDER BY bare_at DESC, seq DESC LIMIT 1 OFFSET ?
+	)`;
+	return connection.run(
+		`DELETE FROM callhook_event WHERE seq IN (${old} ${keep > 0 ? spared : ""} ORDER BY bare_at, seq LIMIT ?)`,
+		...[nowMs - olderThanMs, ...(keep > 0 ? [keep] : []), limit],
+	);
 }

@@ -6,7 +6,7 @@ import { appendSteps, runSteps } from "./append.ts";
 import { claim, type Turns } from "./claim.ts";
 import { deleteEndpoint, getEndpoint, listChanges, listEndpoints, putEndpoint } from "./endpoints.ts";
 import { addDeliveries, getEvents, listEvents } from "./events.ts";
-import { cancel, type Piece, prune, replay } from "./history.ts";
+import { cancel, type Piece, prune, pruneEvents, replay } from "./history.ts";
 import { createLeader } from "./leader.ts";
 import { open } from "./open.ts";
 import { readSqliteOptions, type SqliteStoreOptions } from "./options.ts";
@@ -143,6 +143,7 @@ export function sqliteStore(options: SqliteStoreOptions): OutboxStore {
 				return addDeliveries(connection, added, nowMs);
 			}),
 		prune: (request) => write((nowMs) => prune(connection, request, nowMs)),
+		pruneEvents: (request) => write((nowMs) => pruneEvents(connection, request, nowMs)),
 		async stats() {
 			checkOpen();
 			const counting = countByTarget(connection);

@@ -62,6 +62,8 @@ export const eventChecks: readonly StoreCheck[] = [
 			const ids = ["evt_1", "evt_2", "evt_3"];
 			assert.deepEqual(await knownIds(store, ids), ids);
 			await store.prune({ limit: 100 });
+			assert.deepEqual(await knownIds(store, ids), ["evt_2", "evt_3"]);
+			await store.pruneEvents({ limit: 100 });
 			assert.deepEqual(await knownIds(store, ids), []);
 		},
 	},
@@ -142,7 +144,7 @@ export const eventChecks: readonly StoreCheck[] = [
 		async check({ store }) {
 			await store.append([newEvent("evt_1"), newEvent("evt_2")]);
 			assert.equal(await store.addDeliveries([{ eventId: "evt_1", deliveries: [delivery()] }]), 1);
-			await store.prune({ limit: 100 });
+			assert.equal(await store.pruneEvents({ limit: 100 }), 1);
 			assert.deepEqual(await knownIds(store, ["evt_1", "evt_2"]), ["evt_1"]);
 			await expectSettled(store, await claimOne(store), "delivered");
 			assert.equal(await store.addDeliveries([{ eventId: "evt_1", deliveries: [delivery()] }]), 0);

@@ -34,6 +34,11 @@ async function leftIds(store: OutboxStore): Promise<string[]> {
 	return (await queriedIds(store)).sort();
 }
 
+async function knownIds(store: OutboxStore): Promise<string[]> {
+	const events = await store.getEvents(["evt_1", "evt_2", "evt_3", "evt_4"]);
+	return events.map(({ id }) => id).sort();
+}
+
 export const pruneChecks: readonly StoreCheck[] = [
 	{
 		name: "prune() - forgets final deliveries that ended long enough ago, at most `limit`",
@@ -206,21 +211,38 @@ export const pruneChecks: readonly StoreCheck[] = [
 		},
 	},
 	{
-		name: "prune() - events without deliveries go when they are old and no filter is given",
+		name: "pruneEvents() - forgets events that have been without deliveries for long enough, with their ids and keys",
 		async check({ store, advance }) {
 			await store.append([{ ...newEvent("evt_1"), idempotencyKey: "k" }]);
 			await add(store, ["evt_2"]);
 			await expectSettled(store, await claimOne(store), { state: "routed", deliveries: [] });
-			const ids = ["evt_1", "evt_2", "evt_3"];
-			const knownIds = async () => (await store.getEvents(ids)).map(({ id }) => id).sort();
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 100 }), 0);
+			await add(store, ["evt_4"]);
+			await store.cancel({});
+			assert.equal(await store.pruneEvents({ olderThanMs: shortMs, limit: 100 }), 0);
 			await advance(pastShortMs);
 			await store.append([newEvent("evt_3")]);
-			assert.equal(await store.prune({ filter: { target: "a" }, limit: 100 }), 0);
-			assert.deepEqual(await knownIds(), ids);
-			assert.equal(await store.prune({ olderThanMs: shortMs, limit: 100 }), 0, "events are no deliveries");
-			assert.deepEqual(await knownIds(), ["evt_3"]);
+			assert.equal(await store.prune({ filter: { target: "b" }, limit: 100 }), 0);
+			assert.deepEqual(await knownIds(store), ["evt_1", "evt_2", "evt_3", "evt_4"]);
+			assert.equal(await store.pruneEvents({ olderThanMs: shortMs, limit: 100 }), 2);
+			assert.deepEqual(await knownIds(store), ["evt_3", "evt_4"]);
+			assert.equal(await store.pruneEvents({ olderThanMs: Number.MAX_SAFE_INTEGER, limit: 100 }), 0);
 			assert.deepEqual(await store.append([{ ...newEvent("evt_1"), idempotencyKey: "k" }]), ["stored"]);
+		},
+	},
+	{
+		name: "pruneEvents() - the oldest first, at most `limit`, and not the newest `keep`",
+		async check({ store, advance }) {
+			for (const id of ["evt_1", "evt_2", "evt_3", "evt_4"]) {
+				await store.append([newEvent(id)]);
+				await advance(10);
+			}
+			assert.equal(await store.pruneEvents({ limit: 1 }), 1);
+			assert.deepEqual(await knownIds(store), ["evt_2", "evt_3", "evt_4"]);
+			assert.equal(await store.pruneEvents({ keep: 3, limit: 100 }), 0);
+			assert.equal(await store.pruneEvents({ keep: 1, limit: 1 }), 1);
+			assert.deepEqual(await knownIds(store), ["evt_3", "evt_4"]);
+			assert.equal(await store.pruneEvents({ keep: 1, limit: 100 }), 1);
+			assert.deepEqual(await knownIds(store), ["evt_4"]);
 		},
 	},
 	{

@@ -72,6 +72,12 @@ export const reopenChecks: readonly StoreCheck[] = [
 			assert.equal((await again.stats()).targets.length, 2);
 		},
 	),
+	reopenCheck("of a store that is closed twice at once, once either says so", async ({ store, next }) => {
+		const added = add(store, ["evt_1"]);
+		const first = store.close();
+		assert.equal((await claimOne(await next())).event.id, "evt_1");
+		await Promise.all([added, first]);
+	}),
 	reopenCheck("keeps events to the byte", async ({ store, next }) => {
 		const odd = event("evt_1", { dataJson: ' {"b":1.0, "a":"é \\u0000"} ', version: 2, key: "o'1\n" });
 		await store.append([{ event: odd, deliveries: [] }, newEvent("evt_2", delivery())]);
