@@ -148,6 +148,28 @@ describe("a sender with a proxy", () => {
 		expect(proxy.requests).toEqual([]);
 	});
 
+	test("verifies an https: proxy by its own name, not by that of the target", async () => {
+		const named: string[] = [];
+		const listener = await listen(
+			https.createServer({
+				...{ key, cert },
+				SNICallback: (name, answer) => {
+					named.push(name);
+					answer(null);
+				},
+			}),
+		);
+		for (const [host, names] of [
+			["localhost", ["localhost"]],
+			["127.0.0.1", []],
+		] as const) {
+			const { sender } = setupProxied(`https://${host}:${listener.port}`, [listener]);
+			const result = await sender.send(post("https://hook.example/"));
+			expect(result).toMatchObject({ error: { details: { reason: "DEPTH_ZERO_SELF_SIGNED_CERT" } } });
+			expect(named.splice(0)).toEqual(names);
+		}
+	});
+
 	test("waits for a proxy that hangs no longer than the deadline, and connects to nothing after close()", async () => {
 		const reached = createDeferred<void>();
 		const proxy = await startConnectProxy({ answer: () => void reached.resolve() });

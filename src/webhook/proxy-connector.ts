@@ -1,6 +1,6 @@
 import http from "node:http";
 import https from "node:https";
-import { isIPv6, type Socket } from "node:net";
+import { isIP, isIPv6, type Socket } from "node:net";
 import { addAbortSignal } from "node:stream";
 import { buildConnector } from "undici";
 import { CallhookError } from "../errors.ts";
@@ -69,6 +69,8 @@ function openTunnel(
 		const { request } = protocol === "https:" ? https : http;
 		const connecting = request({
 			...{ hostname, port, method: "CONNECT", path: authority, agent: false, maxHeaderSize: 16_384 },
+			// Of a proxy on https: Node would take the name from `host`, which is the target's.
+			servername: isIP(hostname) === 0 ? hostname : "",
 			headers: {
 				host: authority,
 				...(authorization !== undefined && { "proxy-authorization": authorization }),
