@@ -87,6 +87,21 @@ describe("update()", () => {
 		expect((await api.get(id))?.url).toBe(url);
 	});
 
+	test("leaves what is undefined as it is, for that is not given", async () => {
+		const { api, create } = setup();
+		const { id } = await create();
+		await api.update(id, optional);
+		const before = await api.get(id);
+		const given = Object.keys(optional).map((field) => [field, undefined]);
+		await api.update(id, {
+			url: undefined,
+			events: undefined,
+			tenant: undefined,
+			...Object.fromEntries(given),
+		});
+		expect(await api.get(id)).toEqual(before);
+	});
+
 	test("refuses what create() refuses, what cannot be changed, and to take away what must be there", async () => {
 		const { api, create, updated } = setup();
 		const { id } = await create();

@@ -57,7 +57,7 @@ export interface EndpointInput<W = Where> extends EndpointFields<W> {
 	readonly secret?: string | undefined;
 }
 
-/** What to change; `null` takes a field away. */
+/** What to change; `null` takes a field away, `undefined` leaves it as it is. */
 export type EndpointChanges<W = Where> = {
 	readonly [Field in keyof EndpointFields<W>]?: EndpointFields<W>[Field] | null;
 };

@@ -6,7 +6,14 @@ import { readPage } from "../internal/page.ts";
 import type { DisabledReason, EndpointInfo, OutboxDoor } from "../outbox/index.ts";
 import type { AttemptRecord, Page, PageRequest } from "../outbox/ports.ts";
 import { checkSecret, generateSecret, type SignatureScheme } from "../signature/index.ts";
-import { type ActiveEndpoint, activate, openSecrets, sealSettings, showEndpoint } from "./active-endpoint.ts";
+import {
+	type ActiveEndpoint,
+	activate,
+	openSecrets,
+	sealSettings,
+	showEndpoint,
+	withoutUndefined,
+} from "./active-endpoint.ts";
 import type { AddressGuard } from "./address-guard.ts";
 import type {
 	Endpoint,
@@ -289,8 +296,9 @@ function needsSameProof(
 
 function mergeChanges(settings: object, changes: unknown): object {
 	if (typeof changes !== "object" || changes === null) throw invalidOption("changes", "an object", changes);
-	const given = Object.entries({ ...settings, ...changes });
-	return Object.fromEntries(given.filter(([, value]) => value !== null && value !== undefined));
+	// What is undefined was not given: a `tenant` must not go because a request named none.
+	const merged = Object.entries({ ...settings, ...withoutUndefined(changes) });
+	return Object.fromEntries(merged.filter(([, value]) => value !== null && value !== undefined));
 }
 
 async function checkUrl(guard: AddressGuard, url: string): Promise<void> {
