@@ -164,7 +164,9 @@ export function createDeliveries(parts: DeliveriesParts): Deliveries {
 			const filter = { since: pick.since, until: pick.until, missingAt: { group, target } };
 			const page = await store.listEvents(filter, { limit: pageSize, cursor });
 			const added = page.items.flatMap((event): AddedDeliveries[] => {
-				const isPicked = pick.type === undefined || event.type === pick.type;
+				const isPicked =
+					(pick.type === undefined || event.type === pick.type) &&
+					(pick.eventId === undefined || event.id === pick.eventId);
 				const delivery = isPicked && forwards(event.type) ? router.routeTo(endpoint, event) : undefined;
 				return delivery === undefined ? [] : [{ eventId: event.id, deliveries: [delivery] }];
 			});

@@ -142,6 +142,8 @@ describe("deliveries.redeliver()", () => {
 		);
 		const pick = { endpointId: late.id, missing: true, since };
 		expect(await deliveries.redeliver(pick, { dryRun: true })).toEqual({ count: 1 });
+		expect(await deliveries.redeliver({ ...pick, eventId: "evt_other" })).toEqual({ count: 0 });
+		expect(await deliveries.redeliver({ ...pick, type: "user.created" })).toEqual({ count: 0 });
 		expect(await deliveries.redeliver(pick)).toEqual({ count: 1 });
 		await bridge.idle();
 		expect(await deliveries.redeliver(pick)).toEqual({ count: 0 });
