@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { z } from "zod";
 import { CallhookError, type DataIssue } from "../errors.ts";
@@ -43,6 +44,9 @@ const tls = z
 			return;
 		}
 		try {
+			// A context takes any text for an authority, and an empty one for none given.
+			for (const pem of [ca, cert]) if (pem !== undefined) new X509Certificate(pem);
+			if (key === "") throw new Error("empty");
 			createSecureContext({ ca, cert, key });
 		} catch {
 			// Of its message nothing is said: it may quote the key.

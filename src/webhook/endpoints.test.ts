@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { cert, key } from "../../test/support/certificate.ts";
 import { optionOf, rejectionOf } from "../../test/support/thrown.ts";
 import { createBus } from "../bus/index.ts";
 import { type CallhookError, isCallhookError } from "../errors.ts";
@@ -107,6 +108,24 @@ const wrong: readonly (readonly [path: string, fields: readonly object[]])[] = [
 			`whsec_${Buffer.alloc(23).toString("base64")}`,
 			`whsec_${Buffer.alloc(65).toString("base64")}`,
 		].map((value) => ({ secret: value })),
+	],
+	[
+		"tls",
+		[
+			...[
+				{ ca: "" },
+				{ ca: "no PEM" },
+				{ ca: key },
+				{ cert },
+				{ key },
+				{ cert, key: "" },
+				{ cert: "", key: "" },
+			],
+			...[
+				{ cert: "no PEM", key },
+				{ cert, key: "no PEM" },
+			],
+		].map((tls) => ({ tls })),
 	],
 	["concurrency", [null, "4", 0, -1, 1.5, 1_001, Number.NaN].map((concurrency) => ({ concurrency }))],
 	[
