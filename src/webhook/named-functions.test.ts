@@ -75,6 +75,13 @@ describe("a filter", () => {
 	});
 });
 
+/** Throws what is no error. */
+function thrower(thrown: unknown): () => never {
+	return () => {
+		throw thrown;
+	};
+}
+
 /** Functions that fail, with what the history says of them. */
 const failures: readonly (readonly [string, Parameters<typeof setup>[0], RegExp])[] = [
 	[
@@ -118,6 +125,18 @@ const failures: readonly (readonly [string, Parameters<typeof setup>[0], RegExp]
 		{ transform: () => ({ data: () => 1 }) },
 		/cannot be written as JSON/,
 	],
+	[
+		"a transform whose answer throws no error as it is read",
+		{ transform: () => Object.defineProperty({}, "data", { get: thrower("just text"), enumerable: true }) },
+		/transform "t" failed.*just text/,
+	],
+	[
+		"a transform whose answer throws undefined as it is read",
+		{ transform: () => new Proxy({}, { ownKeys: thrower(undefined) }) },
+		/transform "t" failed.*undefined/,
+	],
+	["a filter that throws what has no text", { filter: thrower(Object.create(null)) }, /filter "f" failed/],
+	["a filter whose text throws", { filter: thrower({ toString: thrower(5) }) }, /filter "f" failed/],
 	[
 		"a transform with a header that may not be",
 		{ transform: () => ({ headers: { host: "x" } }) },
@@ -212,6 +231,15 @@ describe("a transform", () => {
 			[event.id, "order.paid", { was: 5, count: 1 }],
 			[event.id, "order.paid", { was: 5, count: 2 }],
 		]);
+	});
+
+	test("sends the headers that were checked, though they are others when read again", async () => {
+		const values = ["one", "two\r\nx-b: 3"];
+		const headers = Object.defineProperty({}, "x-a", { get: () => values.shift(), enumerable: true });
+		const { bus, bridge, receiver } = await setup({ transform: () => ({ headers }) });
+		bus.emit("order.paid", {});
+		await bridge.idle();
+		expect(receiver.webhooks.items[0]?.headers["x-a"]).toBe("one");
 	});
 
 	test("drops an event with null", async () => {

@@ -1,4 +1,4 @@
-import { CallhookError } from "../errors.ts";
+import { CallhookError, isCallhookError } from "../errors.ts";
 import { isThenable } from "../internal/deferred.ts";
 import { invalidOption, isPlainObject } from "../internal/options.ts";
 import type { StoredEvent } from "../outbox/ports.ts";
@@ -90,14 +90,25 @@ export async function transform(
 	endpoint: Endpoint,
 ): Promise<Draft | undefined> {
 	const made: unknown = await call("transform", name, () => make(event, endpoint));
+	try {
+		return readDraft(name, made, event);
+	} catch (error) {
+		// Of getters and proxies anything may be thrown.
+		throw isCallhookError(error) ? error : threw("transform", name, error);
+	}
+}
+
+function readDraft(name: string, made: unknown, event: OutgoingEvent): Draft | undefined {
 	if (made === null) return undefined;
 	if (!isPlainObject(made)) throw failed("transform", name, "it returned neither an object nor null");
 	const unknown = Object.keys(made).find((field) => field !== "data" && field !== "headers");
 	if (unknown !== undefined) throw failed("transform", name, `it returned a field "${unknown}"`);
-	const { data = event.data, headers = {} } = made as TransformedEvent;
-	if (!isPlainObject(headers) || Object.keys(headers).length > maxHeaders) {
+	const { data = event.data, headers: given = {} } = made as TransformedEvent;
+	if (!isPlainObject(given) || Object.keys(given).length > maxHeaders) {
 		throw failed("transform", name, `its headers are no object, or more than ${maxHeaders}`);
 	}
+	// What is checked is what is sent, whatever a getter says the next time.
+	const headers = { ...given };
 	for (const [header, value] of Object.entries(headers)) {
 		const fault = headerFault(header, value);
 		if (fault !== undefined) throw failed("transform", name, `its header "${header.slice(0, 100)}" ${fault}`);
@@ -121,8 +132,19 @@ async function call(option: "filter" | "transform", name: string, run: () => unk
 		const result = run();
 		return isThenable(result) ? await result : result;
 	} catch (cause) {
-		const reason = cause instanceof Error ? cause.message : String(cause);
-		throw failed(option, name, `it threw: ${reason.slice(0, 500)}`, cause);
+		throw threw(option, name, cause);
+	}
+}
+
+function threw(option: "filter" | "transform", name: string, cause: unknown): CallhookError {
+	return failed(option, name, `it threw: ${textOf(cause).slice(0, 500)}`, cause);
+}
+
+function textOf(thrown: unknown): string {
+	try {
+		return String(thrown instanceof Error ? thrown.message : thrown);
+	} catch {
+		return "something without a text";
 	}
 }
 
