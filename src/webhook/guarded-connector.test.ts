@@ -241,6 +241,14 @@ describe("createGuardedConnector() - failures that are no refusals", () => {
 		expect(await listener.connections()).toBe(0);
 	});
 
+	it.for([undefined, null, 0, "", "no resolver"])(
+		"fails when a lookup is rejected with %o, which is no error",
+		async (rejection, { expect }) => {
+			const agent = agentFor({ lookup: () => Promise.reject(rejection) });
+			await expect(get("http://hook.example/", agent)).rejects.toThrow(`rejected with ${rejection}`);
+		},
+	);
+
 	it("passes the error of a lookup through as it is", async () => {
 		const failure = Object.assign(new Error("queryA ETIMEOUT"), { code: "ETIMEOUT" });
 		const agent = agentFor({ lookup: () => Promise.reject(failure) });

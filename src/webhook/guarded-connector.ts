@@ -81,9 +81,15 @@ function vettedLookup(host: InspectedHost): LookupFunction {
 				if (all === true) callback(null, [...answers]);
 				else callback(null, answers[0].address, answers[0].family);
 			},
-			(error: NodeJS.ErrnoException) => callback(error, ""),
+			(error: unknown) => callback(toError(error), ""),
 		);
 	};
+}
+
+/** Node takes a rejection with `undefined` for an answer, and the process would end by it. */
+function toError(rejection: unknown): Error {
+	if (typeof rejection === "object" && rejection !== null) return rejection as Error;
+	return new Error(`The lookup was rejected with ${String(rejection)}`);
 }
 
 /** The address that was connected to in fact: the kernel turns 0.0.0.0 into 127.0.0.1, for one. */
