@@ -259,6 +259,39 @@ describe("the schemas", () => {
 		expect(describeAll().openapi.components.schemas["order.closed"]).toEqual({ type: "null" });
 	});
 
+	test("take null for what may be undefined, where JSON cannot leave it out", () => {
+		const events = defineEvents({
+			"order.a": z.object({ at: z.date() }).optional(),
+			"order.b": z.array(z.date().optional()),
+			"order.c": z.object({ a: z.string().optional() }),
+		});
+		const { openapi, asyncapi } = describeAll(events);
+		const cases: readonly (readonly [string, unknown, boolean])[] = [
+			["order.a", { at: "2026-01-02T03:04:05Z" }, true],
+			["order.a", null, true],
+			["order.a", {}, false],
+			["order.b", ["2026-01-02T03:04:05Z", null], true],
+			["order.b", [1], false],
+			["order.c", {}, true],
+			["order.c", { a: null }, false],
+			["order.c", null, false],
+		];
+		for (const document of [openapi, asyncapi]) {
+			for (const [type, data, isValid] of cases) {
+				const validate = validatorAt(document, `/components/schemas/${type}`);
+				expect(validate(data), `${type} ${JSON.stringify(data)}`).toBe(isValid);
+			}
+		}
+	});
+
+	test("of a library that leaves keywords undefined are what JSON has of them", () => {
+		const output = () => ({ type: "string", default: undefined, const: undefined, properties: undefined });
+		const standard = { version: 1 as const, vendor: "other", validate: (value: unknown) => ({ value }) };
+		const schema = { "~standard": { ...standard, jsonSchema: { output } } };
+		const { openapi } = describeAll(defineEvents({ "order.a": schema }));
+		expect(openapi.components.schemas["order.a"]).toEqual({ type: "string" });
+	});
+
 	test("come from any library that offers them, and from one that does not say so", () => {
 		const standard = { version: 1 as const, vendor: "other", validate: (value: unknown) => ({ value }) };
 		const output = ({ target }: { target: string }) => ({

@@ -19,9 +19,13 @@ export function payloadSchema(schema: Schema, dialect: SchemaDialect, place: str
 	const offer = schema["~standard"] as Schema["~standard"] & JsonSchemaOffer;
 	let written: unknown;
 	try {
-		written = isZodSchema(schema)
-			? z.toJSONSchema(schema, { target: dialect, io: "output", unrepresentable: "any", override: asSent })
+		const asOffered = isZodSchema(schema)
+			? z.toJSONSchema(orNull(schema), {
+					...{ target: dialect, io: "output", unrepresentable: "any", override: asSent },
+				})
 			: offer.jsonSchema?.output?.({ target: dialect });
+		// Of other libraries it may hold what is no JSON, such as a keyword that is undefined.
+		written = JSON.parse(JSON.stringify(asOffered));
 	} catch {
 		// A library throws for what JSON Schema cannot say.
 	}
@@ -34,6 +38,16 @@ export function payloadSchema(schema: Schema, dialect: SchemaDialect, place: str
 
 function isZodSchema(schema: unknown): schema is z.core.$ZodType {
 	return (typeof schema === "object" || typeof schema === "function") && schema !== null && "_zod" in schema;
+}
+
+/** An event without data is sent with null. */
+function orNull(schema: z.core.$ZodType): z.core.$ZodType {
+	return isLeftOut(schema) ? z.union([schema, z.null()]) : schema;
+}
+
+/** Whether it lets a value be undefined, so that JSON has null in its place where it cannot leave it out. */
+function isLeftOut({ _zod: { def, optout } }: z.core.$ZodType): boolean {
+	return optout === "optional" && def.type !== "undefined" && def.type !== "void";
 }
 
 /** What zod cannot know: that the value goes through JSON, and that fields may be added to an object one day. */
@@ -51,6 +65,8 @@ function asSent({
 	else if (def.type === "nan") jsonSchema.type = "null";
 	else if (def.type === "map" || def.type === "set") jsonSchema.type = "object";
 	else if (def.type === "object" && def.catchall === undefined) delete jsonSchema.additionalProperties;
+	else if (def.type === "array" && isLeftOut(def.element))
+		jsonSchema.items = { anyOf: [jsonSchema.items as z.core.JSONSchema.BaseSchema, { type: "null" }] };
 	// An event without data is sent with null.
 	else if ((def.type === "undefined" || def.type === "void") && path.length === 0) jsonSchema.type = "null";
 }
@@ -72,9 +88,9 @@ function moveSchema(schema: unknown, place: string): JsonValue {
 	if (Array.isArray(schema)) return schema.map((each: unknown) => moveSchema(each, place));
 	if (typeof schema !== "object" || schema === null) return schema as JsonValue;
 	const entries = Object.entries(schema).map(([keyword, value]: [string, unknown]): [string, JsonValue] => {
-		if (literalKeywords.has(keyword)) return [keyword, JSON.parse(JSON.stringify(value)) as JsonValue];
-		if (mapKeywords.has(keyword)) {
-			const named = Object.entries(value as Record<string, unknown>);
+		if (literalKeywords.has(keyword)) return [keyword, value as JsonValue];
+		if (mapKeywords.has(keyword) && typeof value === "object" && value !== null) {
+			const named = Object.entries(value);
 			return [keyword, Object.fromEntries(named.map(([name, each]) => [name, moveSchema(each, place)]))];
 		}
 		if (keyword === "$ref" && typeof value === "string" && /^#(\/|$)/.test(value)) {
