@@ -59,7 +59,13 @@ const delayMs = z.number().min(0).max(longestDelayMs);
 const fields = {
 	url: z.url({ protocol: /^https?$/, error: "expected an http or https URL" }).max(2_048),
 	events: z.array(pattern).min(1).max(200),
-	tenant: z.string().min(1).max(256).optional(),
+	// It is a column of its own: PostgreSQL takes no NUL there, and halves of pairs, which have no UTF-8, become one text.
+	tenant: z
+		.string()
+		.min(1)
+		.max(256)
+		.regex(/^[^\0\p{Cs}]*$/u, "expected well-formed text without NUL")
+		.optional(),
 	description: z.string().max(1_000).optional(),
 	where: whereSchema.optional(),
 	filter: z.string().optional(),

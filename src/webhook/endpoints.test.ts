@@ -96,6 +96,7 @@ const wrong: readonly (readonly [path: string, fields: readonly object[]])[] = [
 	],
 	["events", [undefined, null, [], "order.*", {}, Array(201).fill("a")].map((events) => ({ events }))],
 	["events.1", ["", "order.", "order*", "a b", 5, null].map((pattern) => ({ events: ["order.*", pattern] }))],
+	["tenant", ["", 5, "x".repeat(257), "a\0b", "\ud800", "a\udfffb"].map((tenant) => ({ tenant }))],
 	["description", [null, 5, "x".repeat(1_001)].map((description) => ({ description }))],
 	[
 		"secret",
