@@ -193,13 +193,14 @@ export function createDeliveries(parts: DeliveriesParts): Deliveries {
 			return cursor === undefined ? { items: deliveries } : { items: deliveries, cursor };
 		},
 		async get(id) {
+			if (typeof id !== "string") throw invalidOption("id", "a string", id);
 			const { items } = await store.query({ group, ids: [id] }, { limit: 1 });
 			return items[0] && showDelivery(items[0]);
 		},
 		async redeliver(what, options) {
 			const isDry = readDryRun("redeliver", options);
 			if (typeof what === "string") return { count: await redeliverOne(what, isDry) };
-			checkOptions("redeliver", what, [...fields, "missing"]);
+			checkPick("redeliver", what, [...fields, "missing"]);
 			const { missing, state = "dead", ...rest } = what;
 			checkBoolean("missing", missing);
 			if (!finalStates.includes(state))
@@ -220,7 +221,7 @@ export function createDeliveries(parts: DeliveriesParts): Deliveries {
 		},
 		async cancel(what, options) {
 			const isDry = readDryRun("cancel", options);
-			if (typeof what !== "string") checkOptions("cancel", what, fields);
+			if (typeof what !== "string") checkPick("cancel", what, fields);
 			const pick: DeliveryFilter = typeof what === "string" ? { ids: [what] } : readPick(what);
 			if (isDry) return { count: await count(pick, (state) => !finalStates.includes(state)) };
 			const cancelled = await store.cancel({ group, ...pick });
@@ -235,6 +236,12 @@ function readDryRun(name: string, options: DryRun | undefined): boolean {
 	checkOptions(name, options, ["dryRun"]);
 	checkBoolean("dryRun", options?.dryRun);
 	return options?.dryRun === true;
+}
+
+/** What is not given at all picks nothing, and certainly not everything. */
+function checkPick(name: string, pick: unknown, known: readonly string[]): void {
+	if (pick === undefined) throw invalidOption(name, "an id, or an object that says which", pick);
+	checkOptions(name, pick, known);
 }
 
 function readPick({ endpointId, eventId, type, state, since, until }: DeliveryPick): DeliveryFilter {

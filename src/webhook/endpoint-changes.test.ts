@@ -134,6 +134,19 @@ describe("update()", () => {
 		}
 	});
 
+	test("and all else refuses an id that is no text, before the store is asked", async () => {
+		const { api, store } = setup();
+		const asked = vi.spyOn(store.endpoints, "get");
+		const deleted = vi.spyOn(store.endpoints, "delete");
+		const id = { a: "1" } as unknown as string;
+		const calls = [
+			...[api.get(id), api.update(id, {}), api.delete(id), api.enable(id), api.disable(id)],
+			...[api.getSecrets(id), api.rotateSecret(id), api.ping(id), api.verify(id)],
+		];
+		for (const call of calls) expect(optionOf(await rejectionOf(call))).toBe("id");
+		expect([asked, deleted].flatMap(({ mock }) => mock.calls)).toEqual([]);
+	});
+
 	test("at the same time as others loses nothing of them", async () => {
 		const { api, create } = setup();
 		const { id } = await create();

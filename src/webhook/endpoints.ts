@@ -64,7 +64,8 @@ export interface PingResult {
 
 /**
  * The endpoints of a bridge, kept in the store. A change counts in this process at once and in others within a second. Each
- * call but `create`, `get`, `list` and `delete` throws ERR_CALLHOOK_UNKNOWN_ENDPOINT for an id that there is not.
+ * call but `create`, `get`, `list` and `delete` throws ERR_CALLHOOK_UNKNOWN_ENDPOINT for an id that there is not, and each that takes
+ * an id ERR_CALLHOOK_INVALID_OPTION for one that is no text.
  */
 export interface Endpoints<Events> {
 	/**
@@ -129,6 +130,7 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 	}
 
 	async function find(id: string): Promise<ActiveEndpoint> {
+		checkId(id);
 		return directory.edit(id, () => undefined);
 	}
 
@@ -163,6 +165,7 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 			return { ...shown, secret };
 		},
 		async get(id) {
+			checkId(id);
 			const record = await store.endpoints.get(id);
 			if (record === undefined) return undefined;
 			return show(activate(readDocument(record), record.revision, box, directory.get(id)?.health));
@@ -207,12 +210,14 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 			return isAsked ? (await verify(endpoint)).endpoint : show(directory.get(id) ?? endpoint);
 		},
 		async delete(id) {
+			checkId(id);
 			const endpoint = directory.get(id) ?? (await find(id).catch(() => undefined));
 			const existed = await directory.delete(id);
 			if (existed && endpoint !== undefined) tell("deleted", endpoint);
 			return existed;
 		},
 		async enable(id) {
+			checkId(id);
 			let isNew = false;
 			const endpoint = await directory.edit(id, (document) => {
 				isNew = document.disabled !== undefined;
@@ -225,13 +230,18 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 			if (isNew) tell("enabled", endpoint);
 			return show(directory.get(id) ?? endpoint);
 		},
-		disable: async (id) => show(await disableEndpoint(id, "manual", parts)),
+		async disable(id) {
+			checkId(id);
+			return show(await disableEndpoint(id, "manual", parts));
+		},
 		async getSecrets(id) {
+			checkId(id);
 			const record = await store.endpoints.get(id);
 			if (record === undefined) throw unknownEndpoint(id);
 			return openSecrets(readDocument(record), box, clock.now());
 		},
 		async rotateSecret(id, options = {}) {
+			checkId(id);
 			checkOptions("rotateSecret", options, ["overlapMs", "secret", "signature"]);
 			const { overlapMs = dayMs } = options;
 			checkNumber("overlapMs", overlapMs, { min: 0, max: maxOverlapMs, integer: false });
@@ -261,6 +271,11 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 			return verify(endpoint);
 		},
 	};
+}
+
+/** Ids come from requests, where a query can make an object of one: libsql ends the process by such a parameter. */
+function checkId(id: unknown): void {
+	if (typeof id !== "string") throw invalidOption("id", "a string", id);
 }
 
 /** Makes an endpoint get no more events, and cancels what waits for it. */

@@ -109,16 +109,19 @@ describe("deliveries.redeliver()", () => {
 	test("refuses what makes no sense", async () => {
 		const { endpoint, deliveries } = await setup();
 		const { id: endpointId } = await endpoint();
-		const wrong: [object, string][] = [
+		const wrong: [object | undefined, string][] = [
 			[{ state: "waiting" }, "state"],
 			[{ missing: true, since }, "endpointId"],
 			[{ missing: true, endpointId }, "since"],
 			[{ missing: "yes", endpointId }, "missing"],
 			[{ since: "yesterday" }, "since"],
 			[{ id: "dlv_1" }, "redeliver.id"],
+			[undefined, "redeliver"],
 		];
 		for (const [pick, option] of wrong)
 			expect(optionOf(await rejectionOf(deliveries.redeliver(pick as RedeliverPick)))).toBe(option);
+		expect(optionOf(await rejectionOf(deliveries.cancel(undefined as unknown as string)))).toBe("cancel");
+		expect(optionOf(await rejectionOf(deliveries.get({} as string)))).toBe("id");
 		const options = { dryrun: true } as { dryRun?: boolean };
 		expect(optionOf(await rejectionOf(deliveries.redeliver({}, options)))).toBe("redeliver.dryrun");
 	});
