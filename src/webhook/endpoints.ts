@@ -91,7 +91,10 @@ export interface Endpoints<Events> {
 	disable(id: string): Promise<Endpoint>;
 	/** Its secrets, of which nothing else tells. */
 	getSecrets(id: string): Promise<EndpointSecrets>;
-	/** Replaces its secret; for a while the one before signs too. Throws ERR_CALLHOOK_INVALID_SECRET and ERR_CALLHOOK_INVALID_OPTION. */
+	/**
+	 * Replaces its secret; for a while the one before signs too. Throws ERR_CALLHOOK_INVALID_SECRET, ERR_CALLHOOK_INVALID_OPTION
+	 * and, where the one before cannot be decrypted and is to sign, ERR_CALLHOOK_SECRET_KEY.
+	 */
 	rotateSecret(id: string, options?: RotateOptions): Promise<EndpointSecrets>;
 	/** Sends a signed event of the type `webhook.ping`, also to one that is disabled, and tells what came of it. */
 	ping(id: string): Promise<AttemptRecord>;
@@ -135,6 +138,7 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 	}
 
 	async function verify(endpoint: ActiveEndpoint): Promise<PingResult> {
+		if (endpoint.fault !== undefined) throw endpoint.fault;
 		const { attempt, isVerified, rateLimit } = await parts.verify(endpoint);
 		if (!isVerified) return { endpoint: show(endpoint), attempt };
 		let isProved = false;
@@ -256,6 +260,8 @@ export function createEndpoints(parts: EndpointsParts): Endpoints<Record<string,
 				// To revoke at once is to revoke all that came before.
 				const earlier = overlapMs === 0 ? [] : [ended, ...previous];
 				const holding = earlier.filter(({ expiresAtMs = 0 }) => nowMs < expiresAtMs);
+				// One that cannot be decrypted would keep the new one from being used.
+				for (const key of holding) box.open(key.secret, id);
 				const keys = [{ scheme: signature, secret: box.seal(secret, id) }, ...holding].slice(0, maxKeys);
 				return { ...document, keys, updatedAt: isoTime(nowMs) };
 			});

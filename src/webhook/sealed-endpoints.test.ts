@@ -142,6 +142,21 @@ describe("a key that does not fit", () => {
 		);
 	});
 
+	test("keeps its secret from being replaced with an overlap, which would hold the new one too", async () => {
+		const before = await sealedBefore(keyA);
+		const { bridge, bus, errors } = before.connect(keyB);
+		const { id, store } = before;
+		const document = await documentOf(store, id);
+		const rotated: unknown[] = [];
+		bus.observe("endpoint:rotated", (info) => void rotated.push(info));
+		expect((await rejectionOf(bridge.endpoints.rotateSecret(id))).code).toBe("ERR_CALLHOOK_SECRET_KEY");
+		expect(await documentOf(store, id)).toBe(document);
+		expect(rotated).toEqual([]);
+		const { secret: next } = await bridge.endpoints.rotateSecret(id, { overlapMs: 0 });
+		expect((await bridge.endpoints.getSecrets(id)).secret).toBe(next);
+		expect(errors.splice(0)).toHaveLength(1);
+	});
+
 	test("loses nothing by an update: that is refused", async () => {
 		const before = await sealedBefore(keyA);
 		const { bridge, errors } = before.connect(undefined);

@@ -1,6 +1,6 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type BridgeSetup, setupBridge } from "../../test/support/bridge.ts";
+import { type BridgeSetup, connectBridge, setupBridge } from "../../test/support/bridge.ts";
 import { Inbox } from "../../test/support/inbox.ts";
 import { listen } from "../../test/support/listener.ts";
 import { optionOf, rejectionOf } from "../../test/support/thrown.ts";
@@ -217,6 +217,22 @@ describe("a CloudEvents handshake", () => {
 		expect((await all.create({ verify: "cloudevents", rateLimit })).state).toBe("unverified");
 		await emitAndWait(all);
 		expect(all.asked.items).toHaveLength(1);
+	});
+
+	test("is not made with secrets that cannot be decrypted", async () => {
+		const [oldKey, newKey] = [1, 2].map((byte) => Buffer.alloc(32, byte).toString("base64")) as [
+			string,
+			string,
+		];
+		const all = await setup(agree({ "webhook-allowed-origin": "*" }), { origin, secretKey: oldKey });
+		const { id } = await all.create({ verify: "cloudevents", headers: { authorization: "Bearer x" } });
+		await all.bridge.stop();
+		const network = { allow: ["127.0.0.1"], allowHttp: true };
+		const options = { origin, network, secretKey: newKey };
+		const { bridge, errors } = connectBridge(all.receiver, all.store, all.clock, options);
+		expect((await rejectionOf(bridge.endpoints.verify(id))).code).toBe("ERR_CALLHOOK_SECRET_KEY");
+		expect(all.asked.items).toHaveLength(1);
+		expect(errors.splice(0)).toHaveLength(1);
 	});
 
 	test("needs the origin of the bridge", async () => {
