@@ -29,7 +29,7 @@ const reserved = [
 export const maxHeaders = 50;
 const maxValueLength = 4_096;
 const hidden = "(hidden)";
-const sensitive = /auth|cookie|token|secret|key|password|credential|session|signature/iu;
+const sensitive = /auth|bearer|cookie|credential|hmac|jwt|key|pass|pwd|secret|session|signature|token/iu;
 
 /** Why a header may not be added to webhooks; `undefined` if it may. */
 export function headerFault(name: string, value: unknown): string | undefined {
