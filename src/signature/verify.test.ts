@@ -48,6 +48,8 @@ describe("verifyWebhook() - accepts", () => {
 		["a string body and plain headers", text, headers],
 		["a byte body and a Headers object", encode(text), new Headers(headers)],
 		["a Buffer from the middle of a larger one", Buffer.from(`xx${text}`).subarray(2), headers],
+		["another view of the bytes", new DataView(encode(text).buffer) as never, headers],
+		["a view with larger elements", new Uint16Array(encode(text).buffer) as never, headers],
 		[
 			"header names in any case",
 			text,

@@ -149,7 +149,7 @@ async function isSignedWithSecret(
 function rawBytes(body: string | Uint8Array): Uint8Array {
 	if (typeof body === "string") return new TextEncoder().encode(body);
 	// Not instanceof: test runners and sandboxes hand over the Uint8Array of another realm.
-	if (ArrayBuffer.isView(body)) return body;
+	if (ArrayBuffer.isView(body)) return new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
 	const reason = `expected the raw bytes or text, but got ${describe(body)}, perhaps from a JSON parser`;
 	throw new CallhookError("ERR_CALLHOOK_INVALID_BODY", `The body cannot be verified: ${reason}`, { reason });
 }
