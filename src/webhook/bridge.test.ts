@@ -130,6 +130,16 @@ describe("what is sent", () => {
 		expect((await receiver.webhooks.next()).message.data).toBeNull();
 	});
 
+	test("goes out whatever the metadata says of itself as JSON", async () => {
+		const { bus, bridge, receiver, endpoint } = await setupBridge({ decide: () => 204 });
+		await endpoint();
+		for (const json of [null, 5, [], { webhook: null }]) {
+			bus.emit("order.paid", {}, { metadata: { toJSON: () => json } });
+			await bridge.idle();
+		}
+		expect(receiver.webhooks.items).toHaveLength(4);
+	});
+
 	test("has the id that the event was given", async () => {
 		const { bus, receiver, endpoint } = await setupBridge({ decide: always(204) });
 		await endpoint();

@@ -54,6 +54,10 @@ export function createWebhookRequest(
 /** Over how many webhooks an event came, as its receiver noted: by this the next one knows a loop. */
 function readHops(metadataJson: string): string | undefined {
 	if (metadataJson === "{}") return undefined;
-	const { webhook } = JSON.parse(metadataJson) as { readonly webhook?: { readonly hops?: unknown } | null };
-	return typeof webhook?.hops === "number" ? String(webhook.hops) : undefined;
+	// A `toJSON` may have made anything of it.
+	const metadata = JSON.parse(metadataJson) as {
+		readonly webhook?: { readonly hops?: unknown } | null;
+	} | null;
+	const hops = metadata?.webhook?.hops;
+	return typeof hops === "number" ? String(hops) : undefined;
 }
