@@ -92,6 +92,19 @@ describe("send() - the response", () => {
 		expect(responseOf(await sender.send(post(url)))).toEqual({ status: 202, body: "ok" });
 	});
 
+	test.for(["", "hello"])(
+		"of 204 is complete without a body, though it tells of one: %j",
+		async (body, { expect }) => {
+			const { sender, url, listener } = await serveRaw((socket) => {
+				socket.write(`HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n${body}`);
+			});
+			for (let i = 0; i < 2; i++)
+				expect(responseOf(await sender.send(post(url)))).toEqual({ status: 204, body: "" });
+			// What comes behind is nobody's answer.
+			await listener.quiet();
+		},
+	);
+
 	test("may have a status that HTTP does not know", async () => {
 		const { sender, url } = await serveRaw((socket) => {
 			socket.write("HTTP/1.1 999 Whatever\r\ncontent-length: 0\r\n\r\n");

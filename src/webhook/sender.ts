@@ -153,8 +153,11 @@ class Exchange implements Dispatcher.DispatchHandler {
 		this.#body?.end();
 	}
 
-	onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-		this.#end({ kind: "error", error });
+	onResponseError(_controller: Dispatcher.DispatchController, error: Error & { code?: string }): void {
+		// A 204 has no body, and so it is complete, whatever length it tells of one: undici would have the body.
+		const isComplete = this.#status === 204 && error.code === "UND_ERR_RES_CONTENT_LENGTH_MISMATCH";
+		if (isComplete && this.#body !== undefined) this.onResponseEnd();
+		else this.#end({ kind: "error", error });
 	}
 
 	#endWithResponse(body: string): void {
