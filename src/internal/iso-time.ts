@@ -16,5 +16,7 @@ const rfc3339 = /^(\d{4}-\d\d-(\d\d))T([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d
 export function parseTime(text: string): number {
 	const [, date, day] = rfc3339.exec(text) ?? [];
 	// JavaScript takes the 30th of February for the 2nd of March.
-	return new Date(`${date}T00:00:00Z`).getUTCDate() === Number(day) ? Date.parse(text) : Number.NaN;
+	const ms = new Date(`${date}T00:00:00Z`).getUTCDate() === Number(day) ? Date.parse(text) : Number.NaN;
+	// Its offset may carry it out of the years 0 to 9999, and in UTC it could not be written.
+	return ms >= -62_167_219_200_000 && ms < 253_402_300_800_000 ? ms : Number.NaN;
 }

@@ -47,6 +47,14 @@ describe("receiver.fetch() - genuine, and hostile all the same", () => {
 		expect(emit.mock.calls.map(([type]) => type as string)).toEqual(["webhook.verification", "order.paid"]);
 	});
 
+	test("a time that its offset carries out of the years that can be written is refused", async () => {
+		const bus = createBus();
+		onTestFinished(() => bus.close());
+		const receiver = createReceiver({ secrets: secret, bus, clock: standingClock });
+		const genuine = { type: "order.paid", timestamp: "9999-12-31T23:59:59-00:01", data: 1 };
+		expect((await receiver.fetch(signedRequest(genuine))).status).toBe(400);
+	});
+
 	test("a long list of nothing is refused before any of it is looked at", async () => {
 		const { emit, receiver } = setup();
 		const body = `[${"{},".repeat(300_000)}{}]`;
