@@ -254,6 +254,15 @@ describe("toNodeHandler() - a body over the limit", () => {
 		}
 	});
 
+	test("of a HEAD, which is not to have one: is answered before it comes", async () => {
+		const { port } = await setup();
+		const sent = open(port, { "content-length": "5" }, "HEAD");
+		sent.flushHeaders();
+		const [{ statusCode }] = (await once(sent, "response")) as [IncomingMessage];
+		expect(statusCode).toBe(405);
+		sent.destroy();
+	});
+
 	test("announced: is refused before it comes", async () => {
 		const { port } = await setup({ options: { maxBodyBytes: 1_000 } });
 		const sent = open(port, { ...signed, "content-length": "1001" });

@@ -75,7 +75,9 @@ function toRequest(req: IncomingMessage, given: Uint8Array<ArrayBuffer> | undefi
 	const headers = new Headers();
 	// Not `req.headers`, which drops all but the first of some repeated headers.
 	for (let i = 0; i < rawHeaders.length; i += 2) {
-		headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
+		const name = rawHeaders[i] as string;
+		// HTTP/2 has the method and the path among them, as ":method" and ":path".
+		if (!name.startsWith(":")) headers.append(name, rawHeaders[i + 1] as string);
 	}
 	// The host is whatever the sender claims, so the URL does not repeat it; "*" and absolute forms have no path.
 	const url = `http://localhost${req.url?.startsWith("/") ? req.url : "/"}`;
@@ -110,19 +112,22 @@ async function send(response: Response, req: IncomingMessage, res: ServerRespons
 	// A framework's own timeout may have answered, or the client may have left.
 	if (res.headersSent || res.destroyed) return;
 	res.statusCode = response.status;
-	res.setHeaders(response.headers);
+	// One by one: the responses of HTTP/2 have no setHeaders().
+	response.headers.forEach((value, name) => void res.setHeader(name, value));
 	if (req.complete || body.length === 0) res.end(body);
 	else answerEarly(body, req, res);
 }
 
 /**
- * Answers while the body is still arriving, then closes. Closing at once would reset the connection, and a client
+ * Answers while the body is still arriving, then closes; in HTTP/2, where a connection carries other requests, the stream. Closing at once would reset the connection, and a client
  * that is busy sending would never see the answer (RFC 9112 §9.6); so a bounded rest is read and thrown away first.
  * How long that may take is bounded by the server's `requestTimeout`.
  */
 function answerEarly(body: Uint8Array, req: IncomingMessage, res: ServerResponse): void {
-	res.setHeader("connection", "close");
+	if (req.httpVersionMajor < 2) res.setHeader("connection", "close");
 	res.setHeader("content-length", body.length);
+	// An answer to HEAD has no body that would take them along.
+	res.flushHeaders();
 	res.write(body);
 	let rest = discardBytes;
 	const finish = (): void => void res.end();

@@ -15,7 +15,7 @@ export interface Signed {
 }
 
 /** The headers of a message that the reference library signs. */
-function signedHeaders(body: string, id = "msg_1"): Record<string, string> {
+export function signedHeaders(body: string, id = "msg_1"): Record<string, string> {
 	return {
 		"content-type": "application/json",
 		"webhook-id": id,
