@@ -51,7 +51,7 @@ export interface CallhookErrorDetails {
 	ERR_CALLHOOK_DRIVER_MISSING: { tried: readonly string[] };
 	/** A name that must be unique in the outbox is taken. Use one bridge per bus, or another handler name. */
 	ERR_CALLHOOK_TARGET_EXISTS: { name: string };
-	/** `endpoints.create` or `update` got fields that cannot work; `issues` names each field. */
+	/** `endpoints.create` or `update` got fields that cannot work, or a newer version has written some; `issues` names each field. */
 	ERR_CALLHOOK_INVALID_ENDPOINT: { issues: readonly DataIssue[] };
 	/** No endpoint has this id, or no longer. */
 	ERR_CALLHOOK_UNKNOWN_ENDPOINT: { endpointId: string };

@@ -1,3 +1,4 @@
+import { CallhookError } from "../errors.ts";
 import { createPattern, matchAny } from "../event/index.ts";
 import { isoTime } from "../internal/iso-time.ts";
 import { createMessageSigner, type MessageSigner, publicKeyOf } from "../signature/index.ts";
@@ -26,7 +27,7 @@ export interface ActiveEndpoint {
 	readonly state: Endpoint["state"];
 	/** As this process knows it; written to the store a little later. */
 	health: EndpointHealth;
-	/** Why nothing can be sent: its secrets cannot be decrypted. */
+	/** Why nothing can be sent: its secrets cannot be decrypted, or a newer version has written what it takes. */
 	readonly fault: Error | undefined;
 	/** Of a `v1a` key in use. */
 	readonly publicKey: string | undefined;
@@ -45,27 +46,34 @@ export function activate(
 ): ActiveEndpoint {
 	const { id, settings: open, keys, disabled } = document;
 	const { origin, pathname, search } = new URL(open.url);
-	const accepts = matchAny(open.events.map((text) => createPattern(text, "endpoint")));
-	const where = open.where === undefined ? undefined : compileWhere(open.where);
 	let settings: EndpointSettings = open;
 	let opened: readonly KeptKey[] = [];
 	let fault: Error | undefined;
+	let accepts: ActiveEndpoint["accepts"] = () => false;
+	let lets: ActiveEndpoint["lets"] = () => true;
+	try {
+		accepts = matchAny(open.events.map((text) => createPattern(text, "endpoint")));
+		const where = open.where && compileWhere(open.where);
+		if (where !== undefined) lets = (event) => where(event());
+	} catch {
+		fault = unreadable(id);
+		lets = () => false;
+	}
 	try {
 		settings = { ...open, ...openSealed(document, box) };
 		opened = keys.map((key) => ({ ...key, secret: box.open(key.secret, id) }));
 	} catch (error) {
-		fault = error as Error;
+		fault ??= error as Error;
 	}
 	const [current] = opened;
 	let signer: MessageSigner | undefined;
 	let signerUntilMs = Number.NEGATIVE_INFINITY;
 	return {
-		...{ document, revision, settings, origin, fault, accepts, path: `${pathname}${search}` },
+		...{ document, revision, settings, origin, fault, accepts, lets, path: `${pathname}${search}` },
 		customHeaders: settings.headers && addHeaders(undefined, settings.headers),
 		publicKey: current?.scheme === "v1a" ? publicKeyOf(current.secret) : undefined,
 		state: stateOf(document, disabled !== undefined),
 		health: health ?? document.health ?? healthy,
-		lets: (event) => where === undefined || where(event()),
 		signerAt(nowMs) {
 			if (signer === undefined || nowMs >= signerUntilMs) {
 				const holding = opened.filter(({ expiresAtMs = Number.POSITIVE_INFINITY }) => nowMs < expiresAtMs);
@@ -75,6 +83,12 @@ export function activate(
 			return signer;
 		},
 	};
+}
+
+/** What was thrown may quote the document. */
+export function unreadable(id: string): CallhookError {
+	const message = `What the store has of endpoint "${id}" cannot be read by this version`;
+	return new CallhookError("ERR_CALLHOOK_INVALID_ENDPOINT", message, { issues: [{ path: "", message }] });
 }
 
 function stateOf(

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { connectBridge, setupBridge } from "../../test/support/bridge.ts";
+import { rejectionOf } from "../../test/support/thrown.ts";
 import { createDeferred } from "../internal/deferred.ts";
 import type { EndpointChange, OutboxStore } from "../outbox/ports.ts";
 import { memoryStore } from "../stores/memory/index.ts";
@@ -171,6 +172,10 @@ describe("a document that this version cannot read", () => {
 		expect((await second.delivered.next()).target).toBe(good.id);
 		await clock.advance(20_000);
 		expect((await second.bridge.deliveries.list({ endpointId: id, state: "pending" })).items).toHaveLength(1);
+		expect((await second.bridge.endpoints.list()).items.map((each) => each.id)).toEqual([id, good.id]);
+		const refusal = await rejectionOf(second.bridge.endpoints.update(id, { description: "new" }));
+		expect(refusal.code).toBe("ERR_CALLHOOK_INVALID_ENDPOINT");
+		expect((await store.endpoints.get(id))?.document).toBe(newer);
 		const reported = second.errors.splice(0).map(String);
 		expect(reported).toHaveLength(1);
 		expect(reported[0]).toContain(id);

@@ -1,7 +1,7 @@
 import { CallhookError, isCallhookError } from "../errors.ts";
 import { type Clock, unref } from "../internal/clock.ts";
 import type { EndpointChange, EndpointRecord, EndpointRecords } from "../outbox/ports.ts";
-import { type ActiveEndpoint, activate, hasSameRoutes, sealAnew } from "./active-endpoint.ts";
+import { type ActiveEndpoint, activate, hasSameRoutes, sealAnew, unreadable } from "./active-endpoint.ts";
 import type { EndpointDocument } from "./endpoint.ts";
 import { type EndpointHealth, isPaused, mergeHealth } from "./endpoint-health.ts";
 import { createPauseWatch } from "./pause-watch.ts";
@@ -170,8 +170,7 @@ export function createEndpointDirectory(options: DirectoryOptions): EndpointDire
 			}
 			return endpoint;
 		} catch {
-			// Its message may quote the document.
-			hold(id, id, new Error(`What the store has of endpoint "${id}" cannot be read by this version`));
+			hold(id, id, unreadable(id));
 			return undefined;
 		}
 	}
