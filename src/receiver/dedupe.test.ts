@@ -173,4 +173,32 @@ describe("createReceiver({ mode })", () => {
 		await clock.advance(0);
 		expect(await post()).toEqual(duplicate);
 	});
+
+	test.each([true, false])(
+		"inline: 503 when the time is up and the store hangs; its end counts: %s",
+		async (endsWell) => {
+			const clock = fakeClock();
+			const outbox = memoryStore({ clock });
+			const [started, writing] = [createDeferred<void>(), createDeferred<void>()];
+			const append: typeof outbox.append = async (...given) => {
+				started.resolve();
+				await writing.promise;
+				return outbox.append(...given);
+			};
+			const bus = createBus({ clock, onError: () => undefined, store: { ...outbox, append } });
+			bus.handle("order.paid", () => undefined, { name: "pack", durable: true });
+			const { post } = setup({ bus, mode: "inline", inlineTimeoutMs: 1_000 }, clock);
+			const answer = post();
+			await started.promise;
+			await clock.advance(1_000);
+			expect(await answer).toEqual([503, { error: "STILL_RUNNING" }]);
+			const failure = new Error("disk full");
+			if (endsWell) writing.resolve();
+			else writing.reject(failure);
+			await clock.advance(0);
+			if (endsWell) expect(await post()).toEqual(duplicate);
+			else await expect(post()).rejects.toBe(failure);
+			await bus.close();
+		},
+	);
 });

@@ -124,15 +124,14 @@ function isEmission(value: unknown): value is Emitted {
 
 /** Answers once the consumers have ended, or when the time is up, while they go on. */
 async function answerBehind(emitted: Emitted, endMs: number, { bus, clock }: IntakeParts): Promise<Taken> {
-	// What a store has taken is its own to finish, however the rest ends.
-	if (bus.outbox !== undefined) await emitted.stored;
-	const isDone = emitted.settled.then(({ ok }) => ok);
+	// What a store has taken is its own to finish, however the rest ends. It may take long, too: one that is down is waited for.
+	const stored = bus.outbox === undefined ? Promise.resolve() : emitted.stored;
+	const isDone = stored.then(() => emitted.settled).then(({ ok }) => ok);
 	let timer: unknown;
 	const tooLate = new Promise<undefined>((resolve) => {
 		timer = clock.setTimeout(() => resolve(undefined), Math.max(0, endMs - clock.now()));
 	});
-	const ok = await Promise.race([isDone, tooLate]);
-	clock.clearTimeout(timer);
+	const ok = await Promise.race([isDone, tooLate]).finally(() => clock.clearTimeout(timer));
 	if (ok === undefined) return { answer: refuseUnfinished(), isDone };
 	return { answer: ok ? accept() : refuse(500, "ERR_CALLHOOK_EMISSION_FAILED"), isDone: ok };
 }
