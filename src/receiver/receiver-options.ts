@@ -31,7 +31,7 @@ export interface ReceiverOptions extends ConsentOptions {
 	readonly unknownTypes?: "refuse" | "ignore" | undefined;
 	/**
 	 * `store` answers as soon as the event is safe: 202 once the store of the bus has it, 204 behind the callbacks where the bus has
-	 * none. `inline` answers 204 behind callbacks and handlers, and 500 where one has failed. Default: `store`.
+	 * none. `inline` answers 204 behind callbacks and handlers that are not durable, and 500 where one has failed. Default: `store`.
 	 */
 	readonly mode?: "store" | "inline" | undefined;
 	/**
