@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { refuse, refuseMethod, refuseReadBody } from "./answers.ts";
 import type { Receiver } from "./receiver.ts";
 
@@ -6,7 +7,7 @@ import type { Receiver } from "./receiver.ts";
 const discardBytes = 33_554_432;
 
 /**
- * Makes a request listener for `node:http`, Express and everything else built on it.
+ * Makes a request listener for `node:http`, `node:http2`, Express and everything else built on them.
  *
  * It must get the request before anything parses the body: a request that a parser has consumed is answered with
  * status 500 and a message that says what to do. Raw bytes in `req.body`, as `express.raw()` leaves them, are taken. A body refused while it is still on its way closes the connection. When the
@@ -17,8 +18,11 @@ const discardBytes = 33_554_432;
  * createServer(toNodeHandler(receiver)).listen(8080); // Express: app.post(path, …) before app.use(express.json())
  * ```
  */
-export function toNodeHandler(receiver: Receiver): (req: IncomingMessage, res: ServerResponse) => void {
-	return (req, res) => answer(receiver, req, res);
+export function toNodeHandler(
+	receiver: Receiver,
+): (req: IncomingMessage | Http2ServerRequest, res: ServerResponse | Http2ServerResponse) => void {
+	// What is used of those of HTTP/2 they have in common with the others.
+	return (req, res) => answer(receiver, req as IncomingMessage, res as ServerResponse);
 }
 
 /** The same, where a framework may have put the body elsewhere and knows what to do about a parser. */

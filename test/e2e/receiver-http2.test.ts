@@ -41,7 +41,7 @@ async function post(port: number, path: string, headers: object = {}, goesOn = f
 
 test("toNodeHandler() - takes the requests of node:http2", async () => {
 	const { emit, receiver } = setup();
-	const port = await listen(toNodeHandler(receiver) as unknown as Listener);
+	const port = await listen(toNodeHandler(receiver));
 	expect(await post(port, "/hooks")).toEqual([204, ""]);
 	expect(emit).toHaveBeenCalledTimes(1);
 	expect(await post(port, "/hooks", { "webhook-id": "other" })).toEqual([
@@ -54,7 +54,7 @@ test("toNodeHandler() - answers in HTTP/2 while the body is still on its way", a
 	const warn = vi.fn();
 	process.on("warning", warn);
 	onTestFinished(() => void process.off("warning", warn));
-	const port = await listen(toNodeHandler(setup().receiver) as unknown as Listener);
+	const port = await listen(toNodeHandler(setup().receiver));
 	expect(await post(port, "/hooks", { "content-type": "text/plain" }, true)).toEqual([
 		415,
 		'{"error":"UNSUPPORTED_MEDIA_TYPE"}',
