@@ -98,7 +98,7 @@ export async function listEndpoints(
 }
 
 /** Behind a revision, at most so many. */
-export const changesSql = `SELECT ${columns} FROM callhook.endpoint WHERE revision > $1::text::bigint
+export const changesSql: string = `SELECT ${columns} FROM callhook.endpoint WHERE revision > $1::text::bigint
 	ORDER BY revision LIMIT $2::text::bigint`;
 
 export async function listChanges(
