@@ -78,6 +78,7 @@ describe("receiver.fetch() - limits", () => {
 		// The header given twice.
 		expect((await wider.receiver.fetch(hopped("1, 2"))).status).toBe(200);
 		expect((await receiver.fetch(hopped("many"))).status).toBe(204);
+		expect((await receiver.fetch(hopped("1000"))).status).toBe(200);
 	});
 
 	test.each([

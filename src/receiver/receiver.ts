@@ -151,7 +151,7 @@ function sizeOf(headers: Headers): number {
 /** Over how many webhooks the event had come to the sender. Of several the most count; a text that is no number, as none. */
 function readHops(headers: Headers): number {
 	const texts = (headers.get("webhook-hops") ?? "").split(",").map((text) => text.trim());
-	return Math.max(...texts.map((text) => (/^\d{1,3}$/u.test(text) ? Number(text) : 0)));
+	return Math.max(...texts.map((text) => (/^\d+$/u.test(text) ? Number(text) : 0)));
 }
 
 function withTrace(event: ReceivedEvent, headers: Headers): ReceivedEvent {
