@@ -119,9 +119,9 @@ const parts = [
 	{
 		name: "receiver",
 		path: "^src/receiver/",
-		why: "A receiver is given a bus and runs on workers, Bun and Deno too: of the bus, the outbox and node:http it sees types only, and of the signatures the verifying half, whose door leads to no node: module.",
+		why: "A receiver is given a bus and runs on workers, Bun and Deno too: of the bus, the outbox, node:http and node:http2 it sees types only, and of the signatures the verifying half, whose door leads to no node: module.",
 		may: [errors, internal, door("event"), verifyDoor],
-		types: [door("bus"), door("outbox"), outboxPort, nodeModule("http")],
+		types: [door("bus"), door("outbox"), outboxPort, nodeModule("http"), nodeModule("http2")],
 	},
 	{
 		name: "diagnostics",
