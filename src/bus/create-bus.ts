@@ -35,8 +35,8 @@ import { createRegistry } from "./registry.ts";
 import { createRetainedEvents } from "./retained-events.ts";
 import { createSignals } from "./signals.ts";
 import { createStreams } from "./stream.ts";
-import { type AnyFunction, checkCallback, Subscriber } from "./subscribe.ts";
-import type { Unsubscribe } from "./subscription.ts";
+import { type AnyFunction, Subscriber } from "./subscribe.ts";
+import { checkCallback, type Unsubscribe } from "./subscription.ts";
 import { createWaiter } from "./wait-for.ts";
 
 /**

@@ -1,7 +1,6 @@
 import { isCallhookError } from "../errors.ts";
 import type { BusEvent } from "../event/index.ts";
-import { checkCallback } from "./subscribe.ts";
-import type { Unsubscribe } from "./subscription.ts";
+import { checkCallback, type Unsubscribe } from "./subscription.ts";
 
 type Listener = (...args: never[]) => unknown;
 

@@ -14,7 +14,7 @@ import { createHandlerSubscription, type HandlerSubscription } from "./handler-s
 import type { AnyCallback, QueuedEvent } from "./plan.ts";
 import type { Registry } from "./registry.ts";
 import { type RetainedEvents, replayTo } from "./retained-events.ts";
-import { createUnsubscribe, type Unsubscribe } from "./subscription.ts";
+import { checkCallback, createUnsubscribe, type Unsubscribe } from "./subscription.ts";
 
 const longestTimerMs = 2_147_483_647;
 
@@ -126,10 +126,6 @@ export class Subscriber {
 		for (const handler of this.durable.keys()) handler.abort(reason);
 		this.handlers.clear();
 	}
-}
-
-export function checkCallback(callback: unknown): void {
-	if (typeof callback !== "function") throw invalidOption("callback", "a function", callback);
 }
 
 /** Ends the subscription before the first call and lets no second one through, nested emits included. */
