@@ -35,7 +35,9 @@ export function modelTest(
 					await harness.dispose?.();
 				}
 			});
-			await fc.assert(property, { numRuns });
+			// While a failure is made small on a slow store, the time must not run out before it is told.
+			const limits = { interruptAfterTimeLimit: 0.75 * timeoutMs, markInterruptAsFailure: true };
+			await fc.assert(property, { numRuns, ...limits });
 		},
 		timeoutMs,
 	);

@@ -6,6 +6,7 @@ import type {
 	NewDelivery,
 	OutboxStore,
 	PruneRequest,
+	Settlement,
 	SettleTo,
 	StoredDelivery,
 } from "../../src/outbox/ports.ts";
@@ -135,13 +136,20 @@ function makeCommands(unitMs: number) {
 
 	const settle = fc.array(fc.tuple(tokenIndex, settleTo), { minLength: 1, maxLength: 3 }).map((batch) =>
 		command(`settle(${show(batch)})`, async (model, { store }) => {
-			const settlements = batch.map(([index, to]) => {
+			const routed = new Set<string>();
+			const settlements = batch.flatMap(([index, to]): Settlement[] => {
 				const token = tokenAt(model, index);
+				const { eventId } = model.holderOf(token) ?? {};
+				// Of two of one event that are routed in one call, the port leaves open whether one may take the other's target.
+				if (to.state === "routed" && eventId !== undefined) {
+					if (routed.has(eventId)) return [];
+					routed.add(eventId);
+				}
 				const number = model.holderOf(token)?.attempts ?? 0;
-				if (to.state === "routed") return { token, to };
+				if (to.state === "routed") return [{ token, to }];
 				const outcome = to.state === "delivered" ? ("delivered" as const) : ("failed" as const);
 				const startedAt = "2026-01-01T00:00:00.000Z";
-				return { ...{ token, to }, attempt: { number, startedAt, durationMs: 1, outcome } };
+				return [{ ...{ token, to }, attempt: { number, startedAt, durationMs: 1, outcome } }];
 			});
 			const results = await store.settle(settlements);
 			for (const [index, { token, to }] of settlements.entries()) {
