@@ -1,11 +1,11 @@
 // Emits one event and delivers what there is; dies at the point that CALLHOOK_CRASH_AT names. What it dies in stands
 // between the store and its database, or between the bus and its store: nothing in src knows of it.
-import { createRequire } from "node:module";
 import { createBus } from "../../../src/bus/index.ts";
 import type { OutboxStore } from "../../../src/outbox/ports.ts";
 import type { SqliteDatabase } from "../../../src/stores/sqlite/index.ts";
 import type { StorePlace } from "../support/store-place.ts";
 import { die, input, listen, say } from "./link.ts";
+import { openDatabase } from "./open-database.ts";
 
 export type CrashPoint =
 	/** The tables are half made; the tables are made and not committed. */
@@ -35,16 +35,7 @@ function dieAt(point: CrashPoint): void {
 
 /** A database that dies in or around the transactions that matter. */
 function openFragile(path: string, driver: "libsql" | "node:sqlite"): SqliteDatabase {
-	const Database = (
-		driver === "libsql"
-			? createRequire(import.meta.url)("libsql")
-			: (process.getBuiltinModule("node:sqlite") as unknown as { readonly DatabaseSync: unknown })
-					.DatabaseSync
-	) as new (
-		path: string,
-	) => SqliteDatabase;
-	const database = new Database(path);
-	database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+	const database = openDatabase(path, driver);
 	let holds: "event" | "tables" | undefined;
 	return {
 		exec(sql) {

@@ -1,8 +1,8 @@
 // Appends events with a SQLite store and counts its commits; what is synced meanwhile, strace tells.
-import { createRequire } from "node:module";
 import type { NewEvent } from "../../../src/outbox/ports.ts";
 import { type SqliteDatabase, sqliteStore } from "../../../src/stores/sqlite/index.ts";
 import { input, listen, say } from "./link.ts";
+import { databaseClass } from "./open-database.ts";
 
 export interface SyncsInput {
 	readonly path: string;
@@ -16,11 +16,7 @@ export interface SyncsInput {
 const { path, driver, oneByOne, inFlight } = input<SyncsInput>();
 let commits = 0;
 
-const { prototype } = (
-	driver === "libsql"
-		? createRequire(import.meta.url)("libsql")
-		: (process.getBuiltinModule("node:sqlite") as unknown as { readonly DatabaseSync: unknown }).DatabaseSync
-) as { readonly prototype: SqliteDatabase };
+const { prototype }: { readonly prototype: SqliteDatabase } = databaseClass(driver);
 const { exec } = prototype;
 prototype.exec = function (sql) {
 	if (sql === "COMMIT") commits++;

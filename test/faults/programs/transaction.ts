@@ -1,10 +1,9 @@
 // Stores an order and its event in one transaction of its own database, and ends it as it is told.
-import { createRequire } from "node:module";
 import { createBus } from "../../../src/bus/index.ts";
 import type { OutboxStore } from "../../../src/outbox/ports.ts";
-import type { SqliteDatabase } from "../../../src/stores/sqlite/index.ts";
 import type { StorePlace } from "../support/store-place.ts";
 import { die, input, listen, say } from "./link.ts";
+import { openDatabase } from "./open-database.ts";
 
 export type TransactionEnd =
 	| "commit"
@@ -32,16 +31,7 @@ const createOrders = "CREATE TABLE IF NOT EXISTS";
 
 async function openSqlite(path: string, driver: "libsql" | "node:sqlite"): Promise<Application> {
 	const { sqliteStore } = await import("../../../src/stores/sqlite/index.ts");
-	const Database = (
-		driver === "libsql"
-			? createRequire(import.meta.url)("libsql")
-			: (process.getBuiltinModule("node:sqlite") as unknown as { readonly DatabaseSync: unknown })
-					.DatabaseSync
-	) as new (
-		path: string,
-	) => SqliteDatabase;
-	const database = new Database(path);
-	database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
+	const database = openDatabase(path, driver);
 	database.exec(`${createOrders} orders (id TEXT)`);
 	return {
 		store: sqliteStore({ database, leaderLeaseMs: 100 }),
